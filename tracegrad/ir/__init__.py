@@ -1,0 +1,1 @@
+"""The graph IR: types with symbolic shapes, primitives, equations, printer."""

@@ -1,0 +1,329 @@
+"""Identities that keep every bit, applied as each equation is made.
+
+Only structural zeros are folded: ``0.0 * x`` keeps its NaN. Identities that may change
+rounding are in ``rearrange``: the primal stays bitwise the user's.
+
+Two of them matter most. Constants fold. And an elementwise function of broadcast
+operands becomes the broadcast of a smaller one, which is loop-invariant code motion
+before there are loops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from tracegrad.ir.graph import Builder, Equation, Literal, Operand, Value
+from tracegrad.ir.primitive import Primitive, Scalar
+from tracegrad.ir.shapes import Dim, Shape
+from tracegrad.ir.types import Type
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives import reductions, structural
+
+Inputs: TypeAlias = tuple[Operand, ...]
+Params: TypeAlias = Mapping[str, Any]
+Identity: TypeAlias = Callable[[Builder, Inputs, Params], Operand | None]
+
+
+def simplify_exactly(
+    builder: Builder, primitive: Primitive, inputs: Inputs, params: Params
+) -> Operand | None:
+    """A simpler operand, equal to ``primitive[params](inputs)`` to the bit, or None."""
+    if isinstance(primitive.lower, Scalar):
+        folded = _fold(builder, primitive, inputs, params)
+        if folded is not None:
+            return folded
+    identity = EXACT.get(primitive)
+    found = identity(builder, inputs, params) if identity else None
+    if found is not None:
+        return found
+    if isinstance(primitive.lower, Scalar):
+        return _sink_expand(builder, primitive, inputs, params)
+    return None
+
+
+# --- looking at operands -----------------------------------------------------------
+
+
+def dim_of(operand: Operand) -> Dim | None:
+    """The size that an integer scalar is known to be, as a Dim."""
+    if operand.type.ndim or operand.type.dtype != "int64":
+        return None
+    if isinstance(operand, Literal):
+        return Dim.constant(int(operand.value))
+    if operand.definition is None:  # an integer argument is a symbol of its own name
+        return Dim.symbol(operand.name) if operand.name else None
+    if operand.definition.primitive is cmp.size:
+        return cast("Dim", operand.definition.params["dim"])
+    return None
+
+
+def made_by(operand: Operand, primitive: Primitive) -> Equation | None:
+    """The equation that defines an operand, if it applies the primitive."""
+    if isinstance(operand, Value) and operand.definition is not None:
+        equation = operand.definition
+        return equation if equation.primitive is primitive else None
+    return None
+
+
+def core(operand: Operand) -> Operand:
+    """What an operand broadcasts, if it is a broadcast."""
+    while (equation := made_by(operand, structural.expand)) is not None:
+        operand = equation.inputs[0]
+    return operand
+
+
+def constant(operand: Operand) -> float | int | bool | None:
+    """The number that fills an operand, if it is a constant."""
+    inner = core(operand)
+    return inner.value if isinstance(inner, Literal) else None
+
+
+def never_zero(operand: Operand) -> bool:
+    """Whether an operand is provably not zero: a constant, or made of constants."""
+    inner = core(operand)
+    if isinstance(inner, Literal):
+        return inner.value != 0 and not math.isnan(inner.value)
+    for primitive in (ew.divide, ew.multiply, ew.negative, cmp.convert):
+        equation = made_by(inner, primitive)
+        if equation is not None:
+            return all(never_zero(x) or _is_size(x) for x in equation.inputs)
+    return False
+
+
+def _is_size(operand: Operand) -> bool:
+    # A size may be zero, but then nothing of that size is ever multiplied.
+    inner = core(operand)
+    converted = made_by(inner, cmp.convert)
+    if converted is not None:
+        inner = converted.inputs[0]
+    return made_by(inner, cmp.size) is not None
+
+
+def filled(builder: Builder, value: float | int | bool, type_: Type) -> Operand:
+    """A constant of a dtype and shape."""
+    number = np.dtype(type_.dtype).type(value).item()
+    return expand(builder, Literal(number, type_.dtype), type_.shape)
+
+
+def expand(
+    builder: Builder, x: Operand, shape: Shape, axes: tuple[int, ...] = ()
+) -> Operand:
+    """A broadcast, unless there is nothing to do."""
+    if x.type.shape == shape:
+        return x
+    return builder.emit1(structural.expand, (x,), {"shape": shape, "axes": axes})
+
+
+# --- constants and broadcasts ------------------------------------------------------
+
+
+def _fold(
+    builder: Builder, primitive: Primitive, inputs: Inputs, params: Params
+) -> Operand | None:
+    if primitive in _SIZE_ARITHMETIC:
+        dims = [dim_of(x) for x in inputs]
+        if all(d is not None for d in dims):
+            known = cast("list[Dim]", dims)
+            total = _SIZE_ARITHMETIC[primitive](*known)
+            if total is not None:
+                return size_value(builder, total)
+    cores = [core(x) for x in inputs]
+    if not cores or not all(isinstance(c, Literal) for c in cores):
+        return None
+    literals = cast("list[Literal]", cores)
+    numbers = [np.dtype(c.dtype).type(c.value) for c in literals]
+    result = primitive.infer(*(x.type for x in inputs), **params)
+    with np.errstate(all="ignore"):
+        value = primitive.numpy(*numbers, **params)
+    folded = Literal(np.dtype(result.dtype).type(value).item(), result.dtype)
+    return expand(builder, folded, result.shape)
+
+
+def size_value(builder: Builder, dim: Dim) -> Operand:
+    """A size of the inputs as an integer operand."""
+    if dim.value is not None:
+        return Literal(dim.value, "int64")
+    return builder.emit1(cmp.size, (), {"dim": dim})
+
+
+def _floor_divide(a: Dim, b: Dim) -> Dim | None:
+    return None if b.value == 0 else a // b
+
+
+_SIZE_ARITHMETIC: dict[Primitive, Callable[..., Dim | None]] = {
+    ew.add: lambda a, b: a + b,
+    ew.subtract: lambda a, b: a - b,
+    ew.multiply: lambda a, b: a * b,
+    ew.negative: lambda a: -a,
+    ew.floor_divide: _floor_divide,
+}
+
+
+def _sink_expand(
+    builder: Builder, primitive: Primitive, inputs: Inputs, params: Params
+) -> Operand | None:
+    """f(expand a, expand b) = expand f(a, b): computed once per element of a, b."""
+    expands = [made_by(x, structural.expand) for x in inputs]
+    if not inputs or any(e is None for e in expands):
+        return None
+    known = cast("list[Equation]", expands)
+    large = [e for e in known if e.inputs[0].type.ndim]
+    if not large:
+        axes: tuple[int, ...] = ()
+        small: Shape = ()
+    else:
+        axes, small = large[0].params["axes"], large[0].inputs[0].type.shape
+        if any(
+            e.params["axes"] != axes or e.inputs[0].type.shape != small for e in large
+        ):
+            return None
+    inner = [expand(builder, e.inputs[0], small) for e in known]
+    shape = inputs[0].type.shape
+    return expand(builder, builder.emit1(primitive, inner, params), shape, axes)
+
+
+# --- exact identities --------------------------------------------------------------
+
+
+def _multiply_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    x, y = inputs
+    if constant(x) == 1 and constant(x) is not True:
+        return y
+    return x if constant(y) == 1 and constant(y) is not True else None
+
+
+def _divide_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    return inputs[0] if constant(inputs[1]) == 1 else None
+
+
+def _negative_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    inner = made_by(inputs[0], ew.negative)
+    return inner.inputs[0] if inner else None
+
+
+def _select_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    c, x, y = inputs
+    if x == y:
+        return x
+    truth = constant(c)
+    return None if truth is None else x if truth else y
+
+
+def _convert_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    return inputs[0] if inputs[0].type.dtype == params["dtype"] else None
+
+
+def _expand_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    axes, shape = params["axes"], params["shape"]
+    if x.type.shape == shape:
+        return x
+    inner = made_by(x, structural.expand)
+    if inner is not None:
+        through = tuple(axes[a] for a in inner.params["axes"])
+        return expand(b, inner.inputs[0], shape, through)
+    return None
+
+
+def _squeeze_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    axes = params["axes"]
+    if not axes:
+        return x
+    inner = made_by(x, structural.expand)
+    if inner is None or set(inner.params["axes"]) & set(axes):
+        return None
+    kept = [k for k in range(x.type.ndim) if k not in axes]
+    shape = tuple(x.type.shape[k] for k in kept)
+    return expand(
+        b, inner.inputs[0], shape, tuple(kept.index(a) for a in inner.params["axes"])
+    )
+
+
+def _transpose_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    perm = params["perm"]
+    if perm == tuple(range(len(perm))):
+        return x
+    inner = made_by(x, structural.transpose)
+    if inner is not None:
+        joined = tuple(inner.params["perm"][p] for p in perm)
+        return b.emit1(structural.transpose, inner.inputs, {"perm": joined})
+    inner_constant = core(x)
+    if isinstance(inner_constant, Literal):
+        return expand(b, inner_constant, tuple(x.type.shape[p] for p in perm))
+    return None
+
+
+def _reshape_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    if x.type.shape == params["shape"]:
+        return x
+    if isinstance(core(x), Literal):
+        return expand(b, core(x), params["shape"])
+    inner = made_by(x, structural.reshape)
+    return b.emit1(structural.reshape, inner.inputs, params) if inner else None
+
+
+def _slice_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    starts, steps, sizes = params["starts"], params["steps"], params["sizes"]
+    zero = Dim.constant(0)
+    if (
+        x.type.shape == sizes
+        and all(s == 1 for s in steps)
+        and all(Dim.of(s) == zero for s in starts)
+    ):
+        return x
+    if isinstance(core(x), Literal):
+        return expand(b, core(x), sizes)
+    inner = made_by(x, structural.slice_)
+    if inner is None:
+        return None
+    outer = zip(
+        starts, steps, inner.params["starts"], inner.params["steps"], strict=True
+    )
+    joined = [(s0 + k0 * s, k * k0) for s, k, s0, k0 in outer]
+    return b.emit1(
+        structural.slice_,
+        inner.inputs,
+        {
+            "starts": tuple(s for s, _ in joined),
+            "steps": tuple(k for _, k in joined),
+            "sizes": sizes,
+        },
+    )
+
+
+def _reduce_sum_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    (x,) = inputs
+    axes = params["axes"]
+    if not axes:
+        return x
+    one = Dim.constant(1)
+    unit = tuple(a for a in axes if x.type.shape[a] == one)
+    if not unit:
+        return None
+    squeezed = b.emit1(structural.squeeze, (x,), {"axes": unit})
+    rest = tuple(a - sum(u < a for u in unit) for a in axes if a not in unit)
+    return b.emit1(reductions.reduce_sum, (squeezed,), {"axes": rest})
+
+
+EXACT: dict[Primitive, Identity] = {
+    ew.multiply: _multiply_exact,
+    ew.divide: _divide_exact,
+    ew.negative: _negative_exact,
+    cmp.select: _select_exact,
+    cmp.convert: _convert_exact,
+    structural.expand: _expand_exact,
+    structural.squeeze: _squeeze_exact,
+    structural.transpose: _transpose_exact,
+    structural.reshape: _reshape_exact,
+    structural.slice_: _slice_exact,
+    reductions.reduce_sum: _reduce_sum_exact,
+}
