@@ -1,0 +1,156 @@
+"""The tables that `python -m tests.benchmarks` prints."""
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.first_call import first_call, import_time
+from tests.benchmarks.peers import (
+    CONTESTANTS,
+    HAND,
+    Contestant,
+    why_not,
+)
+from tests.benchmarks.table import duration, ratio, table
+from tests.benchmarks.timing import paired
+from tests.benchmarks.workload import Workload, load_workloads
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--quick", action="store_true", help="one size, short runs")
+    parser.add_argument("--only", metavar="TEXT", help="workloads whose name has this")
+    parser.add_argument("--against", metavar="A,B", help="contestants beside hand")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write figures here")
+    parser.add_argument("--seconds", type=float, help="for each workload and size")
+    parser.add_argument(
+        "--skip", default="", help="any of run, first, import, separated by commas"
+    )
+    return parser.parse_args()
+
+
+def disagreement(workload: Workload, inputs: tuple, calls: dict) -> dict[str, float]:
+    """Each contestant's largest error against the gradient by hand, relative."""
+    by_name = {contestant.name: contestant for contestant in CONTESTANTS}
+    value, grads = HAND.result(calls[HAND.name])
+    errors = {}
+    for name, call in calls.items():
+        other, other_grads = by_name[name].result(call)
+        error = abs(other - value) / abs(value)
+        for ours, theirs in zip(grads, other_grads, strict=True):
+            difference = np.max(np.abs(np.ravel(theirs) - np.ravel(ours)))
+            error = max(error, float(difference / np.max(np.abs(ours))))
+        errors[name] = error
+    return errors
+
+
+def measure(
+    workload: Workload, size: str, entrants: list[Contestant], seconds: float
+) -> dict[str, dict[str, float]]:
+    """Prepare, check and time the contestants that can run a workload."""
+    inputs = workload.make_inputs(workload.sizes[size], 0)
+    calls = {}
+    for contestant in entrants:
+        if reason := why_not(contestant, workload):
+            print(f"  {contestant.name}: {reason}", file=sys.stderr)
+            continue
+        calls[contestant.name] = contestant.prepare(workload, inputs)
+    errors = disagreement(workload, inputs, calls)
+    timings = paired(calls, HAND.name, seconds)
+    return {
+        name: {
+            "seconds": timing.seconds,
+            "ratio": timing.ratio,
+            "error": errors[name],
+            "agrees": errors[name] <= workload.rtol,
+        }
+        for name, timing in timings.items()
+    }
+
+
+def run_table(selected, entrants, quick, seconds) -> dict:
+    figures: dict = {}
+    rows = []
+    for workload in selected:
+        for size in [workload.quick] if quick else workload.sizes:
+            print(f"{workload.name}, {size} …", file=sys.stderr)
+            row = measure(workload, size, entrants, seconds)
+            figures.setdefault(workload.name, {})[size] = row
+            cells = []
+            for contestant in entrants:
+                cell = row.get(contestant.name)
+                if cell is None:
+                    cells.append("–")
+                elif contestant is HAND:
+                    cells.append(duration(cell["seconds"]))
+                else:
+                    wrong = "" if cell["agrees"] else f" WRONG ({cell['error']:.0e})"
+                    cells.append(ratio(cell["ratio"]) + wrong)
+            rows.append([workload.name, size, *cells])
+    head = ["workload", "size", *(contestant.name for contestant in entrants)]
+    title = "Value and gradient; the others as multiples of the time by hand"
+    print("\n" + table(title, head, rows) + "\n")
+    return figures
+
+
+def first_call_table(selected, entrants) -> dict:
+    figures: dict = {}
+    rows = []
+    for workload in selected:
+        print(f"{workload.name}, first call …", file=sys.stderr)
+        cells = []
+        for contestant in entrants:
+            if why_not(contestant, workload):
+                cells.append("–")
+                continue
+            taken = first_call(workload, workload.quick, contestant)
+            figures.setdefault(workload.name, {})[contestant.name] = taken
+            cells.append(" / ".join(f"{s:.2f}" for s in taken.values()))
+        rows.append([workload.name, *cells])
+    head = ["workload", *(contestant.name for contestant in entrants)]
+    title = "First call in a fresh process, seconds: empty cache / the cache it left"
+    print("\n" + table(title, head, rows) + "\n")
+    return figures
+
+
+def import_table(entrants: list[Contestant]) -> dict[str, float]:
+    installed = (entrant.module for entrant in entrants if entrant.installed)
+    modules = dict.fromkeys(["numpy", *installed])
+    figures = {module: import_time(module) for module in modules}
+    rows = [[name, duration(seconds)] for name, seconds in figures.items()]
+    print("\n" + table("Import", ["module", "time"], rows) + "\n")
+    return figures
+
+
+def main() -> None:
+    options = arguments()
+    selected = [
+        workload
+        for workload in load_workloads().values()
+        if options.only is None or options.only.lower() in workload.name.lower()
+    ]
+    wanted = options.against.split(",") if options.against else None
+    entrants = [
+        contestant
+        for contestant in CONTESTANTS
+        if contestant is HAND
+        or (contestant.name in wanted if wanted else contestant.installed)
+    ]
+    for contestant in CONTESTANTS:
+        if contestant not in entrants and not contestant.installed:
+            print(f"{contestant.name}: not installed", file=sys.stderr)
+    skip = options.skip.split(",")
+    seconds = options.seconds or (1.0 if options.quick else 5.0)
+    figures: dict = {"python": platform.python_version(), "machine": platform.machine()}
+    if "run" not in skip:
+        figures["run"] = run_table(selected, entrants, options.quick, seconds)
+    if "first" not in skip:
+        figures["first call"] = first_call_table(selected, entrants)
+    if "import" not in skip:
+        figures["import"] = import_table(entrants)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,0 +1,70 @@
+"""The yardsticks are right, and every contestant differentiates the same function."""
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.maths import stock, vector
+from tests.benchmarks.peers import CONTESTANTS, HAND, why_not
+from tests.benchmarks.workload import load_workloads
+
+WORKLOADS = load_workloads()
+SEEDS = (0, 1)
+STEP = 1e-6
+
+
+def central_differences(f, inputs, position):
+    """The gradient with respect to one input, element by element."""
+    x = np.array(inputs[position], dtype=float)
+    gradient = np.empty(x.shape)
+    for index in np.ndindex(x.shape):
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = x.copy()
+            moved[index] += sign * STEP
+            arguments = list(inputs)
+            arguments[position] = moved if x.ndim else float(moved)
+            sides.append(f(*arguments))
+        gradient[index] = (sides[0] - sides[1]) / (2.0 * STEP)
+    return gradient
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("maths", [stock, vector])
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_hand_written_gradient(name, seed, maths):
+    workload = WORKLOADS[name]
+    inputs = workload.make_inputs(workload.tiny, seed)
+    value, grads = workload.hand(maths())(*inputs)
+    assert value == pytest.approx(workload.objective(*inputs), rel=1e-13)
+    assert len(grads) == len(workload.argnums)
+    for position, gradient in zip(workload.argnums, grads, strict=True):
+        expected = central_differences(workload.objective, inputs, position)
+        assert np.shape(gradient) == expected.shape
+        np.testing.assert_allclose(
+            gradient, expected, rtol=1e-6, atol=1e-8 * max(1.0, abs(value))
+        )
+
+
+@pytest.mark.filterwarnings("default")  # a peer's warnings are its own business
+@pytest.mark.parametrize(
+    ("workload", "contestant"),
+    [
+        pytest.param(workload, contestant, id=f"{name}-{contestant.name}")
+        for name, workload in sorted(WORKLOADS.items())
+        for contestant in CONTESTANTS
+        if contestant is not HAND and why_not(contestant, workload) is None
+    ],
+)
+def test_contestant_agrees_with_hand(workload, contestant):
+    inputs = workload.make_inputs(workload.tiny, 2)
+    value, grads = HAND.result(HAND.prepare(workload, inputs))
+    call = contestant.prepare(workload, inputs)
+    other, other_grads = contestant.result(call)
+    assert other == pytest.approx(value, rel=1e-12)
+    for gradient, expected in zip(other_grads, grads, strict=True):
+        np.testing.assert_allclose(
+            np.ravel(gradient),
+            np.ravel(expected),
+            rtol=workload.rtol,
+            atol=workload.rtol * np.max(np.abs(expected)),
+        )

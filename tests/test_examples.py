@@ -1,0 +1,31 @@
+"""Each example runs as a newcomer would run it, and says that it succeeded."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+CLOSING_LINE = {
+    "logistic_regression.py": "agrees with scikit-learn",
+    "nist_misra1a.py": "agrees with NIST",
+}
+
+
+def test_every_example_is_listed():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CLOSING_LINE)
+
+
+@pytest.mark.parametrize("name", sorted(CLOSING_LINE))
+def test_example(name):
+    run = subprocess.run(
+        [sys.executable, EXAMPLES / name],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.splitlines()[-1].startswith(CLOSING_LINE[name])
