@@ -87,7 +87,9 @@ class Load:
     """``array[index]``.
 
     ``nonnegative``: the index is proven >= 0; otherwise it wraps as in Python.
-    ``in_bounds``: the index is proven within the array.
+    ``in_bounds``: the index is proven within the array; otherwise it is checked.
+    Compiled code relies on these proofs: a false one reads wrong memory. The plain
+    Python run asserts what it can of them.
     """
 
     array: Array
@@ -184,6 +186,8 @@ class Allocate:
     """Make an array here: ``local`` by the allocator, ``workspace`` from the arena.
 
     zero: filled with zeros, otherwise uninitialised.
+    Sizes are not negative. A workspace array's are known at entry: over the parameters
+    and their sizes; it exists from then on, so one in a loop is made once.
     """
 
     array: Array

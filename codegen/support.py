@@ -1,0 +1,79 @@
+"""What printed kernels call besides NumPy and the vector maths.
+
+Imports Numba, so only printed modules import it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils, imputils
+from numba.extending import intrinsic
+from numba.np import arrayobj
+
+# Numba's types are incomplete.
+_TUPLES: Any = cgutils
+_REFERENCES: Any = imputils
+_ARRAYS: Any = arrayobj
+
+
+@intrinsic
+def assume(typing: Any, condition: Any) -> Any:
+    """Let LLVM take a condition for true; no code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bit = builder.icmp_unsigned("!=", args[0], args[0].type(0))
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(1)])
+        function = builder.module.globals.get("llvm.assume")
+        function = function or ir.Function(builder.module, kind, "llvm.assume")
+        builder.call(function, [bit])
+        return context.get_dummy_value()
+
+    return types.void(types.boolean), generate
+
+
+@njit(forceinline=True, error_model="numpy")
+def checked(index: Any, size: Any) -> Any:
+    """An index into an axis of a size, or IndexError: compiled code checks nothing."""
+    if index < -size or index >= size:
+        raise IndexError("index out of bounds")
+    return index
+
+
+@intrinsic
+def carve(typing: Any, arena: Any, start: Any, shape: Any, dtype: Any) -> Any:
+    """An array of a shape and dtype in the arena's memory, from a word on.
+
+    Slicing, viewing and reshaping come to the same, but take Numba 75 ms to compile
+    instead of 6, and 20 ns to run instead of none.
+    """
+    many = isinstance(shape, types.BaseTuple)
+    rank = shape.count if many else 1
+    result: Any = types.Array(dtype.dtype, rank, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        memory = _ARRAYS.make_array(arena)(context, builder, args[0])
+        sizes = _TUPLES.unpack_tuple(builder, args[2], rank) if many else [args[2]]
+        kind = context.get_data_type(dtype.dtype)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(kind))
+        strides = [item]
+        for size in sizes[:0:-1]:
+            strides.insert(0, builder.mul(strides[0], size))
+        array = _ARRAYS.make_array(result)(context, builder)
+        first = builder.gep(memory.data, [args[1]])
+        _ARRAYS.populate_array(
+            array,
+            data=builder.bitcast(first, array.data.type),
+            shape=sizes,
+            strides=strides,
+            itemsize=item,
+            meminfo=memory.meminfo,
+            parent=memory.parent,
+        )
+        return _REFERENCES.impl_ret_borrowed(
+            context, builder, result, array._getvalue()
+        )
+
+    return result(arena, start, shape, dtype), generate
