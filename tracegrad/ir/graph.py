@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from tracegrad.ir.primitive import Primitive
 from tracegrad.ir.shapes import Assumptions
 from tracegrad.ir.source import Location
-from tracegrad.ir.types import ArrayType, DType, Type
+from tracegrad.ir.types import ArrayType, DType, RefType, Type
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +172,7 @@ class Builder:
             if simpler is not None:
                 return (simpler,)
         key = (primitive, inputs, tuple(sorted(params.items(), key=lambda p: p[0])))
-        reusable = primitive.effect == "pure" and not regions
+        reusable = not regions and is_value(primitive, inputs)
         if reusable:
             for graph in self.graph.ancestors():
                 found = self._known.get(graph, {}).get(key)
@@ -218,6 +218,16 @@ class Builder:
             self.graph = outer
 
     @contextmanager
+    def inside(self, graph: Graph) -> Iterator[None]:
+        """Emit for a while into a graph around the current one, at its end so far."""
+        inner = self.graph
+        self.graph = graph
+        try:
+            yield
+        finally:
+            self.graph = inner
+
+    @contextmanager
     def at(self, location: Location | None) -> Iterator[None]:
         """Emit on behalf of a line of the user's."""
         before = self.location
@@ -244,13 +254,22 @@ class Builder:
         return [substitute(result, known) for result in graph.results]
 
     def replay(
-        self, equations: Sequence[Equation], known: dict[Value, Operand]
+        self,
+        equations: Sequence[Equation],
+        known: dict[Value, Operand],
+        copies: dict[Graph, Graph] | None = None,
     ) -> None:
-        """Emit equations again, with values replaced as ``known`` says; extends it."""
+        """Emit equations again, with values replaced as ``known`` says; extends it.
+
+        known: in the end it maps every value of the equations, those of regions too.
+        copies: if given, it is told what each region became.
+        """
         for equation in equations:
             with self.at(equation.location):
                 inputs = [substitute(x, known) for x in equation.inputs]
-                regions = tuple(self._copy(r, known) for r in equation.regions)
+                regions = tuple(
+                    self.copy_region(r, known, copies) for r in equation.regions
+                )
                 outputs = self.emit(
                     equation.primitive,
                     inputs,
@@ -263,15 +282,29 @@ class Builder:
                 if isinstance(new, Value) and new.name is None:
                     new.name = old.name
 
-    def _copy(self, region: Graph, known: dict[Value, Operand]) -> Graph:
+    def copy_region(
+        self,
+        region: Graph,
+        known: dict[Value, Operand],
+        copies: dict[Graph, Graph] | None = None,
+    ) -> Graph:
+        """A region emitted again, to be held by an equation yet to come."""
         copy = Graph(region.name)
-        inner = dict(known)
+        if copies is not None:
+            copies[region] = copy
         for param in region.params:
-            inner[param] = copy.add_param(param.type, param.name)
+            known[param] = copy.add_param(param.type, param.name)
         with self.region(copy):
-            self.replay(region.equations, inner)
-        copy.results = [substitute(result, inner) for result in region.results]
+            self.replay(region.equations, known, copies)
+        copy.results = [substitute(result, known) for result in region.results]
         return copy
+
+
+def is_value(primitive: Primitive, inputs: Sequence[Operand]) -> bool:
+    """Whether applying it twice gives the same: it is pure, or reads no Ref."""
+    if primitive.effect == "read":
+        return not isinstance(inputs[0].type, RefType)
+    return primitive.effect == "pure"
 
 
 def substitute(operand: Operand, known: Mapping[Value, Operand]) -> Operand:

@@ -119,7 +119,7 @@ class Composite:
 
 Lowering: TypeAlias = Scalar | IndexMap | Reduction | Loop | Library | Composite
 
-Effect: TypeAlias = Literal["pure", "read", "write", "accumulate", "allocate"]
+Effect: TypeAlias = Literal["pure", "read", "write", "accumulate", "allocate", "check"]
 Operands: TypeAlias = Literal[
     "any", "joint", "number", "float", "integer", "bool", "mask"
 ]
@@ -156,7 +156,7 @@ class Primitive:
         domain: for elementwise primitives, an open interval per operand to sample from.
         samples: for others, example calls.
         kink: the convention where the derivative jumps or is infinite, in words.
-        effect: what it does to Refs.
+        effect: what it does to Refs, or that it may raise.
         refuses: why it has no derivative, where using one would be silently wrong.
     """
 

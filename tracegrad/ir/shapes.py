@@ -251,8 +251,12 @@ class Assumptions:
         return size.evaluate(self.hints)
 
     def assume(self, left: Dim, relation: Relation, right: Dim) -> None:
-        """Add a guard (nothing is tested for what holds by inspection)."""
-        if (left - right).value is None:
+        """Add a guard, unless it holds by inspection or was assumed before."""
+        difference = left - right
+        if difference.value is None and not any(
+            g.relation == relation and g.left - g.right == difference
+            for g in self.guards
+        ):
             self.guards[Guard(left, relation, right)] = None
 
     def same(self, left: Dim, right: Dim) -> bool:
@@ -345,6 +349,11 @@ def assuming(assumptions: Assumptions) -> Iterator[Assumptions]:
 def _decider() -> Assumptions:
     current = _current.get()
     return Assumptions() if current is None else current
+
+
+def guards_in_force() -> Iterable[Guard]:
+    """What the trace in progress assumes: facts for whoever proves something."""
+    return tuple(_decider().guards)
 
 
 def same_size(left: Dim | int, right: Dim | int) -> bool:

@@ -167,6 +167,7 @@ convert: Primitive = Primitive(
     rule=Linear({0: lambda ct, x, *, dtype: convert(ct, dtype=str(x.dtype))}),
     lower=Scalar("x", ("x",), 0),
     sympy="x",
+    domain=((-2.0, 2.0),),
 )
 
 

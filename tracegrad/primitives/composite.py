@@ -21,49 +21,101 @@ from tracegrad.primitives.elementwise import exp, log
 from tracegrad.primitives.reductions import reduce_max, spread
 from tracegrad.primitives.structural import Axes, reduce_sum
 
-# --- logsumexp ---------------------------------------------------------------------
+# --- expansions: exponentials that can't overflow -----------------------------------
 
 
-def _shift(x: Any, axes: Axes) -> Any:
-    """What to subtract so that no exponential overflows; zero where it isn't finite."""
+def _shifted(x: Any, axes: Axes) -> tuple[Any, Any]:
+    """A finite shift near the maximum (zero if that isn't finite), and x minus it."""
     largest = reduce_max(x, axes=axes)
-    return select(isfinite(largest), largest, 0.0)
+    shift = select(isfinite(largest), largest, 0.0)
+    return shift, x - spread(shift, x, axes)
 
 
 def _expand_logsumexp(x: Any, *, axes: Axes) -> Any:
-    shift = _shift(x, axes)
-    total = reduce_sum(exp(x - spread(shift, x, axes)), axes=axes)
-    return log(total) + shift
+    shift, shifted = _shifted(x, axes)
+    return log(reduce_sum(exp(shifted), axes=axes)) + shift
 
 
-def _shares(x: Any, out: Any, axes: Axes) -> Any:
-    """Each term's share of the sum; zero for all where the sum is empty (-inf)."""
-    base = select(equal(out, -np.inf), 0.0, out)
-    return exp(x - spread(base, x, axes))
+def _expand_softmax(x: Any, *, axes: Axes) -> Any:
+    weights = exp(_shifted(x, axes)[1])
+    return weights / spread(reduce_sum(weights, axes=axes), x, axes)
+
+
+def _expand_shares(x: Any, *, axes: Axes) -> Any:
+    weights = exp(_shifted(x, axes)[1])
+    total = reduce_sum(weights, axes=axes)
+    return weights * spread(1.0 / select(equal(total, 0.0), 1.0, total), x, axes)
+
+
+def _expand_log_softmax(x: Any, *, axes: Axes) -> Any:
+    _, shifted = _shifted(x, axes)
+    return shifted - spread(log(reduce_sum(exp(shifted), axes=axes)), x, axes)
+
+
+def _quiet(function: Any) -> Any:
+    """The expansion evaluated by NumPy, without a warning for log(0) or 0 / 0."""
+
+    def evaluate(x: Any, **params: Any) -> Any:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return function(np.asarray(x), **params)
+
+    return evaluate
+
+
+# --- derivatives: made of softmax or the like, so that the exponentials are shared --
 
 
 def _logsumexp_jvp(primals: Any, tangents: Any, outs: Any, *, axes: Axes) -> Any:
-    (x,), (x_dot,), (out,) = primals, tangents, outs
-    return (reduce_sum(_shares(x, out, axes) * x_dot, axes=axes),)
+    (x,), (x_dot,) = primals, tangents
+    return (reduce_sum(shares(x, axes=axes) * x_dot, axes=axes),)
 
 
 def _logsumexp_vjp(cts: Any, primals: Any, outs: Any, *, axes: Axes) -> Any:
-    (ct,), (x,), (out,) = cts, primals, outs
-    return (spread(ct, x, axes) * _shares(x, out, axes),)
+    (ct,), (x,) = cts, primals
+    return (spread(ct, x, axes) * shares(x, axes=axes),)
+
+
+def _softmax_pull(ct: Any, x: Any, out: Any, axes: Axes) -> Any:
+    total = reduce_sum(ct * out, axes=axes)
+    return out * (ct - spread(total, out, axes))
+
+
+def _log_softmax_push(x_dot: Any, x: Any, out: Any, axes: Axes) -> Any:
+    mean = reduce_sum(softmax(x, axes=axes) * x_dot, axes=axes)
+    return x_dot - spread(mean, out, axes)
+
+
+def _log_softmax_pull(ct: Any, x: Any, out: Any, axes: Axes) -> Any:
+    total = reduce_sum(ct, axes=axes)
+    return ct - softmax(x, axes=axes) * spread(total, out, axes)
 
 
 def _infer_logsumexp(x: ArrayType, *, axes: Axes) -> ArrayType:
     return x.with_shape(tuple(d for k, d in enumerate(x.shape) if k not in axes))
 
 
-def _quiet(function: Any) -> Any:
-    """The expansion evaluated by NumPy, without a warning for log(0)."""
+_SAMPLES = (
+    Sample(((4,),), {"axes": (0,)}),
+    Sample(((2, 3),), {"axes": (1,)}),
+    Sample(((2, 3, 2),), {"axes": (0, 2)}),
+)
 
-    def evaluate(x: Any, **params: Any) -> Any:
-        with np.errstate(divide="ignore"):
-            return function(np.asarray(x), **params)
 
-    return evaluate
+def _normalised(name: str, expansion: Any, push: Any, pull: Any) -> Primitive:
+    return general(
+        name,
+        _quiet(expansion),
+        infer=lambda x, *, axes: x,
+        jvp=lambda primals, tangents, outs, *, axes: (
+            push(tangents[0], primals[0], outs[0], axes),
+        ),
+        vjp=lambda cts, primals, outs, *, axes: (
+            pull(cts[0], primals[0], outs[0], axes),
+        ),
+        lower=Composite(expansion),
+        operands="float",
+        samples=_SAMPLES,
+    )
 
 
 logsumexp = general(
@@ -74,63 +126,12 @@ logsumexp = general(
     vjp=_logsumexp_vjp,
     lower=Composite(_expand_logsumexp),
     operands="float",
-    samples=(
-        Sample(((4,),), {"axes": (0,)}),
-        Sample(((2, 3),), {"axes": (1,)}),
-        Sample(((2, 3, 2),), {"axes": (0, 2)}),
-    ),
+    samples=_SAMPLES,
     kink="where every term is -inf, 0",
 )
 
-# --- softmax and its logarithm -----------------------------------------------------
-
-
-def _expand_softmax(x: Any, *, axis: int) -> Any:
-    axes = (axis,)
-    weights = exp(x - spread(reduce_max(x, axes=axes), x, axes))
-    return weights / spread(reduce_sum(weights, axes=axes), x, axes)
-
-
-def _expand_log_softmax(x: Any, *, axis: int) -> Any:
-    axes = (axis,)
-    shifted = x - spread(_shift(x, axes), x, axes)
-    total = reduce_sum(exp(shifted), axes=axes)
-    return shifted - spread(log(total), x, axes)
-
-
-def _softmax_pull(ct: Any, out: Any, axis: int) -> Any:
-    total = reduce_sum(ct * out, axes=(axis,))
-    return out * (ct - spread(total, out, (axis,)))
-
-
-def _log_softmax_push(x_dot: Any, out: Any, axis: int) -> Any:
-    mean = reduce_sum(exp(out) * x_dot, axes=(axis,))
-    return x_dot - spread(mean, out, (axis,))
-
-
-def _log_softmax_pull(ct: Any, out: Any, axis: int) -> Any:
-    total = reduce_sum(ct, axes=(axis,))
-    return ct - exp(out) * spread(total, out, (axis,))
-
-
-def _normalised(name: str, expansion: Any, push: Any, pull: Any) -> Primitive:
-    return general(
-        name,
-        _quiet(expansion),
-        infer=lambda x, *, axis: x,
-        jvp=lambda primals, tangents, outs, *, axis: (
-            push(tangents[0], outs[0], axis),
-        ),
-        vjp=lambda cts, primals, outs, *, axis: (pull(cts[0], outs[0], axis),),
-        lower=Composite(expansion),
-        operands="float",
-        samples=(
-            Sample(((4,),), {"axis": 0}),
-            Sample(((2, 3),), {"axis": 1}),
-            Sample(((2, 3),), {"axis": 0}),
-        ),
-    )
-
+# Softmax with zeros, not NaN, where every term is -inf: the gradient of logsumexp.
+shares = _normalised("shares", _expand_shares, _softmax_pull, _softmax_pull)
 
 # The Jacobian of softmax is symmetric: tangents and cotangents take one formula.
 softmax = _normalised("softmax", _expand_softmax, _softmax_pull, _softmax_pull)

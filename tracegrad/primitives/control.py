@@ -1,18 +1,29 @@
 """Control flow: primitives with regions, which use values of the graphs around them.
 
-``for_(lo, hi, *carried)[step, reversed]`` runs its region, whose parameters are the
-index and the carried values, and whose results are the carried values' next ones.
-``reversed`` is order only: the index takes the same values from the last to the first.
+``for_(lo, hi, *carried)[step, reversed, stops]`` runs its region, whose parameters are
+the index and the carried values, and whose results are the carried values' next ones,
+after a stop flag if ``stops``: the iteration that sets it is the last. Its outputs are
+the carried values at the end, and how many iterations ran. ``reversed`` is order only:
+the index takes the same values, from the last to the first. Refs may be carried as a
+permutation of the loop's own carried Refs (``u, v = v, u``).
+
+``while_(*carried)`` has two regions, condition and body, both with the iteration number
+and the carried values as parameters; its outputs are those of ``for_``.
+
+``cond(predicate)`` has two regions without parameters, and their results as outputs.
+
+``check(predicate)[kind, message]`` raises the named exception unless it holds.
 """
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from tracegrad.ir.primitive import Primitive
 
 
-def _run_by_interpreter(*operands: Any, **params: Any) -> Any:
+def _needs_interpreter(*operands: Any, **params: Any) -> Any:
     raise TypeError("a primitive with regions is run by an interpreter of graphs")
 
 
@@ -22,4 +33,13 @@ def indices(lo: int, hi: int, step: int, reversed: bool) -> range:
     return steps[::-1] if reversed else steps
 
 
-for_ = Primitive("for_", _run_by_interpreter, _run_by_interpreter)
+def _check(predicate: Any, *, kind: str, message: str) -> Any:
+    if not predicate:
+        raise getattr(builtins, kind)(message)
+    return ()
+
+
+for_ = Primitive("for_", _needs_interpreter, _needs_interpreter)
+while_ = Primitive("while_", _needs_interpreter, _needs_interpreter)
+cond = Primitive("cond", _needs_interpreter, _needs_interpreter)
+check = Primitive("check", _check, lambda predicate, **_: (), effect="check")

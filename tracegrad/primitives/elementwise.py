@@ -207,6 +207,18 @@ sqrt = elementwise(
     domain=(POSITIVE,),
     kink="inf at 0",
 )
+# The square root of a sum of squares: norms and standard deviations.
+length = elementwise(
+    np.sqrt,
+    "length",
+    source="sqrt(x)",
+    sympy="sqrt(x)",
+    partials=lambda out, x: (select(out == 0.0, 0.0, 0.5 / out),),
+    singular=(0,),
+    cost=4,
+    domain=(POSITIVE,),
+    kink="0 at 0 (the minimum-norm subgradient)",
+)
 cbrt = elementwise(
     np.cbrt,
     source="cbrt(x)",

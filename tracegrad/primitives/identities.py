@@ -55,8 +55,11 @@ def dim_of(operand: Operand) -> Dim | None:
         return None
     if isinstance(operand, Literal):
         return Dim.constant(int(operand.value))
-    if operand.definition is None:  # an integer argument is a symbol of its own name
-        return Dim.symbol(operand.name) if operand.name else None
+    if operand.definition is None:
+        # An integer argument is a symbol of its own name; a loop's index is not.
+        if operand.graph.parent is not None or not operand.name:
+            return None
+        return Dim.symbol(operand.name)
     if operand.definition.primitive is cmp.size:
         return cast("Dim", operand.definition.params["dim"])
     return None
@@ -215,7 +218,15 @@ def _select_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
 
 
 def _convert_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
-    return inputs[0] if inputs[0].type.dtype == params["dtype"] else None
+    (x,) = inputs
+    if x.type.dtype == params["dtype"]:
+        return x
+    choice = made_by(x, cmp.select)
+    if choice is None or any(constant(arm) is None for arm in choice.inputs[1:]):
+        return None
+    condition, *arms = choice.inputs
+    arms = [b.emit1(cmp.convert, (arm,), params) for arm in arms]
+    return b.emit1(cmp.select, (condition, *arms))
 
 
 def _expand_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tracegrad.ir.primitive import IndexMap, Loop, Sample, linear
+from tracegrad.ir.primitive import IndexMap, Loop, Primitive, Sample, linear
 from tracegrad.ir.shapes import shape_of
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.structural import Axes, Sizes, dims
@@ -74,11 +74,13 @@ gather = linear(
         Sample((), {"axes": (0,), "position": 0}, _example((4,), [3, 0, 0, -1])),
         Sample((), {"axes": (0,), "position": 0}, _example((4,), 2)),
         Sample((), {"axes": (1,), "position": 1}, _example((3, 4), [[1, -1], [0, 1]])),
-        Sample((), {"axes": (0, 2), "position": 0}, _example((2, 3, 4), [1, 0], [0, 3])),
+        Sample(
+            (), {"axes": (0, 2), "position": 0}, _example((2, 3, 4), [1, 0], [0, 3])
+        ),
         Sample((), {"axes": (0,), "position": 0}, _example((3, 2), [])),
     ),
 )
-scatter_add = linear(
+scatter_add: Primitive = linear(
     "scatter_add",
     _scatter_add,
     infer=_infer_scatter_add,

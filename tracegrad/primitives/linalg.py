@@ -18,7 +18,12 @@ from tracegrad.errors import ShapeError
 from tracegrad.ir.primitive import Library, Primitive, Sample, general, multilinear
 from tracegrad.ir.shapes import same_size, show
 from tracegrad.ir.types import ArrayType
-from tracegrad.primitives.comparisons import greater, greater_equal, select
+from tracegrad.primitives.comparisons import (
+    equal,
+    greater_equal,
+    less_equal,
+    select,
+)
 from tracegrad.primitives.elementwise import multiply
 from tracegrad.primitives.structural import (
     counting,
@@ -106,26 +111,32 @@ dot = multilinear(
 # --- triangles ---------------------------------------------------------------------
 
 
-def triangle(a: Any, offset: int, *, upper: bool) -> Any:
-    """Each matrix with zeros outside its lower (upper) triangle, up to a diagonal.
+def triangle(a: Any, offset: int = 0, *, upper: bool) -> Any:
+    """Each matrix with zeros outside its lower (upper) triangle, up to a diagonal."""
+    return _kept(a, offset, greater_equal if not upper else less_equal)
+
+
+def diagonal_part(a: Any) -> Any:
+    """Each matrix with zeros off its diagonal."""
+    return _kept(a, 0, equal)
+
+
+def _kept(a: Any, offset: int, relation: Primitive) -> Any:
+    """Cells where ``row + offset`` and ``column`` are so related, else zero.
 
     Zeros are selected, not multiplied: what is cut off may be infinite.
     """
     shape, rank = dims(a)[-2:], len(dims(a))
-    rows = expand(counting(a, shape[0]) + offset, shape=shape, axes=(0,))
+    rows = counting(a, shape[0])
+    rows = expand(rows + offset if offset else rows, shape=shape, axes=(0,))
     columns = expand(counting(a, shape[1]), shape=shape, axes=(1,))
-    kept = greater_equal(columns, rows) if upper else greater_equal(rows, columns)
-    kept = expand(kept, shape=dims(a), axes=(rank - 2, rank - 1))
+    kept = expand(relation(rows, columns), shape=dims(a), axes=(rank - 2, rank - 1))
     return select(kept, a, filled(a, 0, ()))
 
 
 def _half_lower(a: Any) -> Any:
     """The lower triangle with half of the diagonal: L's share of a symmetric matrix."""
-    return triangle(a, -1, upper=False) + 0.5 * _diagonal(a)
-
-
-def _diagonal(a: Any) -> Any:
-    return triangle(triangle(a, 0, upper=False), 0, upper=True)
+    return triangle(a, -1, upper=False) + 0.5 * diagonal_part(a)
 
 
 # --- systems and inverses ----------------------------------------------------------
@@ -233,7 +244,7 @@ inv = general(
 
 def _mirrored(a: Any) -> Any:
     """The symmetric matrix whose lower triangle is that of ``a``."""
-    return triangle(a, 0, upper=False) + swap(triangle(a, -1, upper=False))
+    return triangle(a, upper=False) + swap(triangle(a, -1, upper=False))
 
 
 def _cholesky_jvp(primals: Any, tangents: Any, outs: Any) -> Any:
@@ -245,13 +256,13 @@ def _cholesky_jvp(primals: Any, tangents: Any, outs: Any) -> Any:
 
 def _cholesky_vjp(cts: Any, primals: Any, outs: Any) -> Any:
     (ct,), (low,) = cts, outs
-    inner = _half_lower(matmul(swap(low), triangle(ct, 0, upper=False)))
+    inner = _half_lower(matmul(swap(low), triangle(ct, upper=False)))
     left = solve(swap(low), inner)
     full = swap(solve(swap(low), swap(left)))
     # NumPy reads the lower triangle alone, so each cell below the diagonal stands for
     # two, and cells above it have no influence.
     both = full + swap(full)
-    return (triangle(both, 0, upper=False) - _diagonal(full),)
+    return (triangle(both, upper=False) - diagonal_part(full),)
 
 
 def _positive(*shape: int) -> Any:

@@ -116,7 +116,7 @@ def _multiply_by_constant(
 def _multiply_by_factor(
     b: Builder, x: Operand, y: Operand, *, swapped: bool
 ) -> Operand | None:
-    """x * y (or y * x if ``swapped``), by what x or y is made of."""
+    """``x * y`` (or ``y * x`` if swapped), by what x or y is made of."""
 
     def product_of(first: Operand, second: Operand) -> Operand:
         pair = (second, first) if swapped else (first, second)
@@ -178,6 +178,13 @@ def _divide_rearranged(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
     inner = made_by(x, ew.negative)
     if inner is not None:
         return b.emit1(ew.negative, (b.emit1(ew.divide, (inner.inputs[0], y)),))
+    spread = made_by(y, structural.expand)
+    if spread is not None and constant(x) is None and constant(y) is None:
+        # One division per element of the smaller array, and products after that.
+        divisor = spread.inputs[0]
+        one = filled(b, 1, divisor.type)
+        inverse = b.emit1(ew.divide, (one, divisor))
+        return b.emit1(ew.multiply, (x, expand(b, inverse, **spread.params)))
     return None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tracegrad.errors import ShapeError
 from tracegrad.ir.primitive import (
     Library,
     Loop,
@@ -27,6 +28,7 @@ from tracegrad.ir.primitive import (
     general,
     linear,
 )
+from tracegrad.ir.shapes import same_size, show
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.comparisons import (
     equal,
@@ -178,7 +180,7 @@ _RUNNING = (
     Sample(((0,),), {"axis": 0, "reverse": False}),
 )
 
-cumsum = linear(
+cumsum: Primitive = linear(
     "cumsum",
     lambda x, *, axis, reverse: _running(np.add, x, axis, reverse),
     infer=lambda x, *, axis, reverse: x,
@@ -197,6 +199,16 @@ def _recurrence(a: Any, b: Any, *, axis: int, reverse: bool) -> Any:
     for i in reversed(range(len(b))) if reverse else range(len(b)):
         last = out[i] = a[i] * last + b[i]
     return np.moveaxis(out, 0, axis)
+
+
+def _infer_recurrence(
+    a: ArrayType, b: ArrayType, *, axis: int, reverse: bool
+) -> ArrayType:
+    if a.ndim != b.ndim or not all(map(same_size, a.shape, b.shape)):
+        raise ShapeError(
+            f"a recurrence's operands have shapes {show(a.shape)} and {show(b.shape)}."
+        )
+    return b
 
 
 def _recurrence_jvp(
@@ -220,12 +232,12 @@ def _recurrence_vjp(
     return b_bar * _before(out, axis, reverse), b_bar
 
 
-# The linear recurrence out[i] = a[i] * out[i - 1] + b[i], starting from zero. It is what
-# the derivative of a running product is, and is closed under differentiation.
+# The linear recurrence out[i] = a[i] * out[i - 1] + b[i], starting from zero. It is the
+# derivative of a running product, and is closed under differentiation.
 recurrence = general(
     "recurrence",
     _recurrence,
-    infer=lambda a, b, *, axis, reverse: b,
+    infer=_infer_recurrence,
     jvp=_recurrence_jvp,
     vjp=_recurrence_vjp,
     lower=Loop(),
@@ -246,9 +258,7 @@ def _cumprod_jvp(
     return (recurrence(x, step, axis=axis, reverse=reverse),)
 
 
-def _cumprod_vjp(
-    cts: Any, primals: Any, outs: Any, *, axis: int, reverse: bool
-) -> Any:
+def _cumprod_vjp(cts: Any, primals: Any, outs: Any, *, axis: int, reverse: bool) -> Any:
     (ct,), (x,), (out,) = cts, primals, outs
     after = _before(x, axis, not reverse)
     run = recurrence(after, ct, axis=axis, reverse=not reverse)

@@ -30,7 +30,7 @@ from tracegrad.ir.primitive import (
     linear,
 )
 from tracegrad.ir.shapes import Dim, product, same_size, shape_of, show
-from tracegrad.ir.types import ArrayType, DType
+from tracegrad.ir.types import ArrayType, DType, dtype_of
 
 Size: TypeAlias = Dim | int
 Sizes: TypeAlias = tuple[Size, ...]
@@ -41,8 +41,8 @@ Axes: TypeAlias = tuple[int, ...]
 
 def dims(x: Any) -> Sizes:
     """The shape of anything: ints of an array, Dims of a tracer, () of a number."""
-    symbolic = getattr(x, "dims", None)
-    return np.shape(x) if symbolic is None else symbolic
+    shape: Sizes | None = getattr(x, "dims", None)
+    return np.shape(x) if shape is None else shape
 
 
 def others(x: Any, axes: Axes) -> Axes:
@@ -50,31 +50,33 @@ def others(x: Any, axes: Axes) -> Axes:
     return tuple(k for k in range(len(dims(x))) if k not in axes)
 
 
-def constant(like: Any, value: Any, dtype: object = None) -> Any:
+def constant(like: Any, value: Any, dtype: Any = None) -> Any:
     """A number of a dtype (by default that of ``like``), recorded where ``like`` is.
 
     NumPy evaluates a primitive whose operands are all plain numbers; a rule or function
     that makes an array of a symbolic shape needs an operand that belongs to the trace.
     """
-    kind = np.dtype(_dtype(like) if dtype is None else dtype)  # type: ignore[call-overload]
-    number = kind.type(value) if kind != object else value
+    kind: np.dtype[Any] = np.dtype(_dtype(like) if dtype is None else dtype)
+    if kind == np.dtype(object):  # symbols
+        return value
+    number = kind.type(value)
     builder = getattr(like, "builder", None)
     if builder is None:
         return number
-    return type(like)(builder, Literal(number.item(), kind.name))
+    return type(like)(builder, Literal(number.item(), dtype_of(kind)))
 
 
-def filled(like: Any, value: Any, shape: Sizes, dtype: object = None) -> Any:
+def filled(like: Any, value: Any, shape: Sizes, dtype: Any = None) -> Any:
     """An array of one number, recorded where ``like`` is."""
     return expand(constant(like, value, dtype), shape=shape, axes=())
 
 
 def counting(like: Any, size: Size, dtype: DType = "int64") -> Any:
     """0, 1, …, size - 1, recorded where ``like`` is."""
-    params = {"size": size, "dtype": dtype}
     builder = getattr(like, "builder", None)
     if builder is None:
-        return iota(**params)
+        return iota(size=size, dtype=dtype)
+    params = {"size": Dim.of(size), "dtype": dtype}
     return type(like)(builder, builder.emit1(iota, (), params))
 
 
@@ -167,7 +169,7 @@ def _infer_reshape(x: ArrayType, *, shape: Sizes) -> ArrayType:
     return x.with_shape(target)
 
 
-transpose = linear(
+transpose: Primitive = linear(
     "transpose",
     lambda x, *, perm: np.transpose(x, perm),
     infer=_infer_transpose,
@@ -181,7 +183,7 @@ transpose = linear(
         Sample(((0, 3),), {"perm": (1, 0)}),
     ),
 )
-reshape = linear(
+reshape: Primitive = linear(
     "reshape",
     lambda x, *, shape: np.reshape(x, shape),
     infer=_infer_reshape,
@@ -244,7 +246,7 @@ slice_ = linear(
         Sample(((4, 5),), {"starts": (0, 1), "steps": (2, 2), "sizes": (2, 2)}),
     ),
 )
-pad = linear(
+pad: Primitive = linear(
     "pad",
     _pad,
     infer=_infer_pad,

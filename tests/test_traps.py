@@ -1,0 +1,252 @@
+"""Bugs that other automatic differentiation systems had, each a test of ours.
+
+References are public issue threads, repository#number.
+"""
+
+import numpy as np
+import pytest
+
+from tracegrad import custom_vjp, grad, hessian, jvp, value_and_grad, vjp
+from tracegrad.errors import DifferentiationError, DTypeError
+
+
+def central(f, x, h=1e-6):
+    """The gradient of a scalar function by central differences."""
+    x = np.asarray(x, dtype=float)
+    slope = np.zeros_like(x)
+    for k in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[k] += h
+        down[k] -= h
+        slope[k] = (f(up) - f(down)) / (2 * h)
+    return slope
+
+
+def test_sqrt_at_zero_is_infinite_and_guarded_by_where():
+    """stan-dev/math#3031."""
+    assert grad(lambda x: np.sqrt(x))(0.0) == np.inf
+    guarded = grad(lambda x: np.where(x > 0.0, np.sqrt(x), 0.0))
+    assert guarded(0.0) == 0.0
+    assert guarded(4.0) == 0.25
+
+
+def test_norm_at_zero():
+    """pytorch#2421, jax#21723."""
+    gradient = grad(lambda x: np.linalg.norm(x))
+    assert np.array_equal(gradient(np.zeros(3)), np.zeros(3))
+    assert np.allclose(gradient(np.array([3.0, 4.0])), [0.6, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("f", "dead", "expected"),
+    [
+        (lambda x: np.where(x > 0, np.log(x), 3.0 * x), 0.0, 3.0),
+        (lambda x: np.where(x > 0, x**0.5, x), 0.0, 1.0),
+        (lambda x: np.where(x == 0, 1.0, np.sin(x) / x), 0.0, 0.0),
+        (lambda x: np.where(x > 30, x, np.log1p(np.exp(x))), 1000.0, 1.0),
+        (lambda x: np.where(x != 0, 1.0 / x, x), 0.0, 1.0),
+    ],
+)
+def test_a_dead_branch_never_poisons(f, dead, expected):
+    """jax#5798, jax#1052, tinygrad#12409."""
+    assert grad(f)(dead) == expected
+    assert jvp(f, (dead,), (1.0,))[1] == expected
+
+
+def test_ties():
+    """pytorch#184572: four spellings of max(x, 0) at 0."""
+    assert grad(lambda x: np.maximum(x, 0.0))(0.0) == 0.5
+    assert grad(lambda x: np.minimum(x, 0.0))(0.0) == 0.5
+    assert grad(lambda x: np.clip(x, 0.0, 1.0))(0.0) == 0.0
+    assert grad(lambda x: np.abs(x))(0.0) == 0.0
+    peak = grad(lambda x: np.max(x))(np.array([1.0, 3.0, 3.0, 2.0]))
+    assert np.array_equal(peak, [0.0, 0.5, 0.5, 0.0])
+
+
+def test_powers_of_zero_to_second_order():
+    """pytorch#27134, pytorch#95180, ChainRules.jl PR#513."""
+    assert grad(lambda x: x**2.0)(0.0) == 0.0
+    assert grad(grad(lambda x: x**2.0))(0.0) == 2.0
+    assert grad(grad(lambda x: x**3))(0.0) == 0.0
+    assert grad(lambda x, p: x**p)(0.0, 2.0) == 0.0
+    assert grad(lambda x, p: x**p)(0.0, 1.0) == 1.0
+    assert grad(lambda x, p: x**p, argnums=1)(0.0, 2.0) == 0.0
+    assert grad(grad(lambda x, p: x**p))(0.0, 2.0) == 2.0
+
+
+def test_broadcasting_is_undone():
+    """pytorch#1787, HIPS/autograd#376."""
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(3, 1)), rng.normal(size=4), rng.normal(size=())
+    w = rng.normal(size=(3, 4))
+    f = lambda a, b, c: np.sum(w * np.sin(a * b + c))
+    ga, gb, gc = grad(f, argnums=(0, 1, 2))(a, b, c)
+    assert (ga.shape, gb.shape, np.shape(gc)) == ((3, 1), (4,), ())
+    assert np.allclose(ga, central(lambda v: f(v, b, c), a))
+    assert np.allclose(gb, central(lambda v: f(a, v, c), b))
+    assert np.allclose(gc, central(lambda v: f(a, b, v), c))
+    e = lambda b: np.einsum("ij,j->", w, b)
+    assert np.allclose(grad(e)(b), w.sum(0))
+
+
+def test_an_integer_argument_is_refused():
+    """tinygrad#10460, Theano#2210: not a silent zero."""
+    with pytest.raises(DTypeError, match="int"):
+        grad(lambda x: x * x)(3)
+    with pytest.raises(DTypeError, match="int"):
+        grad(lambda x: np.sum(x * x))(np.arange(3))
+    assert grad(lambda x, n: n * x)(2.0, 3) == 3.0
+    assert grad(lambda n, x: n * x * x, argnums=1)(3, 2.0) == 12.0
+
+
+def test_single_precision_stays():
+    """HIPS/autograd PR#199."""
+    x = np.linspace(0.1, 1.0, 5, dtype=np.float32)
+    f = lambda x: np.sum(0.5 * np.sin(x) ** 2 / (1.0 + x)) / x.shape[0]
+    value, slope = value_and_grad(f)(x)
+    assert np.asarray(value).dtype == np.float32
+    assert slope.dtype == np.float32
+    assert np.allclose(slope, central(f, x.astype(float)), rtol=1e-4)
+
+
+def test_the_same_array_twice():
+    """Enzyme.jl#3408: each slot is a separate input."""
+    x = np.array([1.0, 2.0])
+    f = lambda a, b: np.sum(a * a * b)
+    ga, gb = grad(f, argnums=(0, 1))(x, x)
+    assert np.array_equal(ga, 2 * x * x)
+    assert np.array_equal(gb, x * x)
+
+
+SCALE = np.array([1.0, 2.0])
+FACTOR = 2.0
+
+
+def test_captured_arrays_and_globals_are_never_stale():
+    """Enzyme.jl#3124, numba PR#8359, #9304."""
+    global SCALE, FACTOR
+    gradient = grad(lambda x: FACTOR * np.sum(SCALE * x))
+    x = np.ones(2)
+    assert np.array_equal(gradient(x), [2.0, 4.0])
+    SCALE[0] = 5.0
+    assert np.array_equal(gradient(x), [10.0, 4.0])
+    SCALE = np.array([0.0, 1.0])
+    FACTOR = 3.0
+    assert np.array_equal(gradient(x), [0.0, 3.0])
+    SCALE, FACTOR = np.array([1.0, 2.0]), 2.0
+
+
+def test_strange_layouts():
+    """pytorch#38586, pytorch#8649: stride 0, overlap, negative strides, read-only."""
+    f = lambda x: np.sum(np.sin(x) * (1.0 + np.arange(x.size)).reshape(x.shape))
+    base = np.linspace(0.1, 2.0, 24)
+    inputs = [
+        np.broadcast_to(np.float64(0.3), (4,)),
+        np.lib.stride_tricks.sliding_window_view(base[:6], 3),
+        base[::-2],
+        base.reshape(4, 6).T,
+        base[1:9:3],
+    ]
+    gradient = grad(f)
+    for x in inputs:
+        before = x.copy()
+        expected = np.cos(x) * np.arange(1.0, 1.0 + x.size).reshape(x.shape)
+        assert np.allclose(gradient(x), expected)
+        assert np.array_equal(gradient(x), gradient(x))
+        assert np.array_equal(x, before)
+    frozen = base[:5].copy()
+    frozen.flags.writeable = False
+    assert gradient(frozen).flags.writeable
+
+
+def test_empty_and_zero_dimensional():
+    """ForwardDiff.jl#399, HIPS/autograd#78, ReverseDiff.jl#126."""
+    f = lambda x: np.sum(np.exp(x) * x)
+    assert grad(f)(np.zeros(0)).shape == (0,)
+    assert grad(f)(np.zeros((3, 0))).shape == (3, 0)
+    zero = np.array(0.5)
+    assert np.shape(grad(f)(zero)) == ()
+    assert np.allclose(grad(f)(zero), np.exp(0.5) * 1.5)
+
+
+def test_duplicate_indices_add_up():
+    """HIPS/autograd#39, pytorch#1528."""
+    index = np.array([0, 2, 2, -1])
+    f = lambda x: np.sum(np.array([1.0, 2.0, 4.0, 8.0]) * x[index])
+    assert np.array_equal(grad(f)(np.zeros(4)), [1.0, 0.0, 6.0, 8.0])
+
+
+def test_a_gather_out_of_bounds_raises():
+    """numba#8028."""
+    f = grad(lambda x, i: np.sum(x[i] ** 2))
+    x = np.arange(3.0)
+    assert np.array_equal(f(x, np.array([1])), [0.0, 2.0, 0.0])
+    with pytest.raises(IndexError):
+        f(x, np.array([3]))
+
+
+def test_a_pullback_can_be_called_twice_and_leaves_its_input():
+    """pytorch#81417, warp#1350."""
+    x = np.array([1.0, 2.0])
+    _, pullback = vjp(lambda x: np.sin(x) * x, x)
+    ct = np.array([1.0, 0.5])
+    (first,) = pullback(ct)
+    (second,) = pullback(ct)
+    assert np.array_equal(first, second)
+    assert np.array_equal(ct, [1.0, 0.5])
+    assert np.array_equal(x, [1.0, 2.0])
+
+
+def test_perturbations_are_not_confused():
+    """ForwardDiff.jl#83, ReverseDiff.jl#45: D(x -> x * D(y -> x + y, 1), 1) is 1."""
+    inner_reverse = lambda x: x * grad(lambda y: x + y)(1.0)
+    inner_forward = lambda x: x * jvp(lambda y: x + y, (1.0,), (1.0,))[1]
+    for f in (inner_reverse, inner_forward):
+        assert grad(f)(1.0) == 1.0
+        assert jvp(f, (1.0,), (1.0,))[1] == 1.0
+
+
+def test_a_custom_rule_does_not_hide_what_it_closes_over():
+    """jax PR#4008: a rule says nothing of a differentiated value it closes over."""
+
+    def outer(a, b):
+        @custom_vjp
+        def scaled(x):
+            return b * x
+
+        scaled.defvjp(lambda x: (b * x, None), lambda _, ct: (10.0 * b * ct,))
+        return scaled(3.0 * a)
+
+    assert grad(outer)(2.0, 5.0) == 10.0 * 5.0 * 3.0
+    with pytest.raises(DifferentiationError, match="closes over b"):
+        grad(outer, argnums=(0, 1))(2.0, 5.0)
+
+
+def test_nan_checks_survive():
+    """numba#2919: no fast-math."""
+    f = grad(lambda x: np.sum(np.where(np.isnan(x), 0.0, x * x)))
+    assert np.array_equal(f(np.array([np.nan, 2.0])), [0.0, 4.0])
+    assert np.isnan(grad(lambda x: np.sum(0.0 * x * x))(np.array([np.nan]))).all()
+
+
+def test_complex_is_refused():
+    """One convention is as wrong as the other for half the world."""
+    with pytest.raises(DTypeError, match="complex"):
+        grad(lambda x: np.abs(x))(1.0 + 2.0j)
+
+
+def test_a_max_of_nothing_raises_as_numpy_does():
+    """Zero-size reductions without identity."""
+    with pytest.raises(ValueError, match="zero-size"):
+        grad(lambda x: np.max(x))(np.zeros(0))
+
+
+def test_second_order_of_a_vector_function():
+    """A value right to the bit with a wrong second derivative was once shipped."""
+    x = np.array([0.3, 0.7, 1.1])
+    f = lambda x: np.sum(np.exp(x[1:] * x[:-1])) + np.prod(x)
+    h = hessian(f)(x)
+    assert np.allclose(h, h.T)
+    slope = grad(f)
+    rows = [central(lambda v, k=k: slope(v)[k], x) for k in range(3)]
+    assert np.allclose(h, rows, atol=1e-6)

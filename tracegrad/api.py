@@ -1,0 +1,264 @@
+"""The public transformations: functions of Python functions, composable in any order.
+
+Each may be called, ``grad(f, argnums=1)``, or used as a decorator, ``@grad`` or
+``@grad(argnums=1)``. What it returns compiles itself for the arguments it is called
+with; ``.source``, ``.graph``, ``.stages()`` and ``.compile()`` are described in
+``tracegrad.compiled.Compiled``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tracegrad import derivatives, pytree
+from tracegrad.arguments import Argnames, Argnums, Selection
+from tracegrad.compiled import Compiled, Mode
+from tracegrad.errors import ArgumentError
+from tracegrad.jacobians import Direction, Jacobian
+from tracegrad.primitives import comparisons
+from tracegrad.products import hvp_of
+from tracegrad.traces.tracer import Tracer
+
+Function = Callable[..., Any]
+_T = TypeVar("_T")
+
+
+def _decorator(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a transformation be used as ``@make``, ``@make(...)``, ``make(f, ...)``."""
+
+    @functools.wraps(make)
+    def transformation(function: Function | None = None, **options: Any) -> Any:
+        if function is None:
+            return lambda f: make(f, **options)
+        if not callable(function):
+            raise ArgumentError(
+                f"{make.__name__} takes a function, not a {type(function).__name__}."
+            )
+        return make(function, **options)
+
+    return transformation
+
+
+@_decorator
+def jit(function: Function, *, mode: Mode = "auto") -> Compiled:
+    """The function itself, compiled.
+
+    Args:
+        function: of arrays and numbers, nested as you like; other arguments are static.
+        mode: "compiled" (which "auto" means) compiles or raises.
+
+    Returns:
+        A function with the same arguments and results; arrays it returns are new.
+
+    Raises:
+        TracegradError: when called, if the function can't be compiled; it names the
+            line.
+
+    >>> import numpy as np
+    >>> @jit
+    ... def norm(x):
+    ...     return np.sqrt(np.sum(x * x))
+    >>> norm(np.array([3.0, 4.0]))
+    np.float64(5.0)
+    """
+    return Compiled(derivatives.itself(function), function, "", mode=mode)
+
+
+@_decorator
+def grad(
+    function: Function,
+    *,
+    argnums: Argnums = None,
+    argnames: Argnames = None,
+    has_aux: bool = False,
+    mode: Mode = "auto",
+) -> Compiled:
+    """The gradient of a function that returns one number.
+
+    Args:
+        function: returns a float scalar; with ``has_aux``, a pair (scalar, anything).
+        argnums: which arguments to differentiate: a position or several. The first, if
+            neither this nor ``argnames`` is given.
+        argnames: the same by name.
+        has_aux: whether the gradient is returned as (gradient, anything).
+        mode: "compiled" (which "auto" means) compiles or raises.
+
+    Returns:
+        A function of the same arguments whose result is like the differentiated
+        argument: arrays of its shapes and dtypes, a float for a float, np.float64 for
+        a 0-d array; a tuple for several arguments. It takes ``out=``: arrays to write
+        the gradient to.
+
+    Raises:
+        ArgumentError: when called, if there is no such argument.
+        DTypeError: when called, if the argument isn't floating-point.
+        DifferentiationError: when called, if the result isn't one number.
+
+    >>> import numpy as np
+    >>> grad(lambda x, k: k * np.sum(x**2))(np.array([1.0, 2.0]), 3.0)
+    array([ 6., 12.])
+    """
+    selection = Selection.of(argnums, argnames)
+    trace = derivatives.gradient(function, selection, has_aux=has_aux)
+    out = _first if has_aux else _whole
+    return Compiled(trace, function, "_grad", out=out, mode=mode)
+
+
+@_decorator
+def value_and_grad(
+    function: Function,
+    *,
+    argnums: Argnums = None,
+    argnames: Argnames = None,
+    has_aux: bool = False,
+    mode: Mode = "auto",
+) -> Compiled:
+    """A function's value and gradient, computed together.
+
+    Args:
+        function: see ``grad``.
+        argnums: see ``grad``.
+        argnames: see ``grad``.
+        has_aux: whether the value is a pair (value, anything).
+        mode: see ``grad``.
+
+    Returns:
+        A function of the same arguments whose result is (value, gradient), and
+        ((value, anything), gradient) with ``has_aux``. ``out=`` is for the gradient.
+
+    Raises:
+        TracegradError: see ``grad``.
+
+    >>> value_and_grad(lambda x: x**3)(2.0)
+    (8.0, 12.0)
+    """
+    selection = Selection.of(argnums, argnames)
+    trace = derivatives.value_and_grad(function, selection, has_aux=has_aux)
+    return Compiled(trace, function, "_value_and_grad", out=_second, mode=mode)
+
+
+def _whole(nest: Any) -> Any:
+    return nest
+
+
+def _first(nest: Any) -> Any:
+    return nest[0]
+
+
+def _second(nest: Any) -> Any:
+    return nest[1]
+
+
+@_decorator
+def jacobian(
+    function: Function,
+    *,
+    argnums: Argnums = None,
+    argnames: Argnames = None,
+    mode: Direction = "auto",
+) -> Jacobian:
+    """The Jacobian of a function of arrays.
+
+    Args:
+        function: returns floats or arrays of floats, nested as you like.
+        argnums: see ``grad``.
+        argnames: see ``grad``.
+        mode: "forward" computes column by column, "reverse" row by row, "auto"
+            whichever are fewer.
+
+    Returns:
+        A function of the same arguments. For an array result and an array argument it
+        returns an array of shape result.shape + argument.shape and the result's dtype;
+        for nests, such an array for each pair, in the nest of the result, inside it
+        that of the argument.
+
+    Raises:
+        TracegradError: see ``grad``.
+
+    >>> import numpy as np
+    >>> jacobian(lambda x: x**2)(np.array([1.0, 2.0]))
+    array([[2., 0.],
+           [0., 4.]])
+    """
+    return Jacobian(function, Selection.of(argnums, argnames), mode)
+
+
+@_decorator
+def hessian(
+    function: Function, *, argnums: Argnums = None, argnames: Argnames = None
+) -> Jacobian:
+    """The second derivatives of a function that returns one number.
+
+    Args:
+        function: see ``grad``.
+        argnums: see ``grad``.
+        argnames: see ``grad``.
+
+    Returns:
+        A function of the same arguments: the Jacobian of the gradient, of shape
+        argument.shape + argument.shape.
+
+    Raises:
+        TracegradError: see ``grad``.
+
+    >>> import numpy as np
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 2.0]))
+    array([[4., 2.],
+           [2., 0.]])
+    """
+    selection = Selection.of(argnums, argnames)
+    gradient = grad(function, argnums=argnums, argnames=argnames)
+    return Jacobian(gradient, selection, "forward")
+
+
+@_decorator
+def hvp(
+    function: Function,
+    *,
+    argnums: Argnums = None,
+    argnames: Argnames = None,
+    mode: Mode = "auto",
+) -> Compiled:
+    """The Hessian times a vector, without the Hessian.
+
+    Args:
+        function: see ``grad``.
+        argnums: see ``grad``.
+        argnames: see ``grad``.
+        mode: see ``grad``.
+
+    Returns:
+        A function of the same arguments and, right after the differentiated one, the
+        vector: ``hvp(f)(x, v, *rest)``, as ``scipy.optimize`` calls ``hessp``. Several
+        differentiated arguments take a tuple of vectors after the last of them.
+
+    Raises:
+        TracegradError: see ``grad``.
+
+    >>> import numpy as np
+    >>> hvp(lambda x, k: k * np.sum(x**3))(np.array([1.0, 2.0]), np.ones(2), 2.0)
+    array([12., 24.])
+    """
+    return hvp_of(function, argnums, argnames, mode)
+
+
+def stop_gradient(value: _T) -> _T:
+    """The value itself, with a derivative of zero.
+
+    Args:
+        value: arrays and numbers, nested as you like.
+
+    >>> grad(lambda x: x * stop_gradient(x))(3.0)
+    3.0
+    """
+
+    def stopped(leaf: Any) -> Any:
+        if not isinstance(leaf, Tracer):
+            return leaf
+        inner = comparisons.stop_gradient(leaf)
+        return Tracer(inner.builder, inner.operand, leaf.weak)
+
+    result: _T = pytree.map_leaves(stopped, value)
+    return result

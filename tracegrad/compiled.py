@@ -1,0 +1,317 @@
+"""Functions that compile themselves for the arguments they are called with.
+
+A ``Compiled`` is what every transformation returns. Called with arrays it looks for a
+specialisation, makes one if there is none, and runs it; called inside a trace it runs
+the Python function that emits its equations there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from types import MethodType
+from typing import Any, Literal
+
+from codegen.errors import GuardFailed
+from tracegrad import pytree
+from tracegrad.arguments import Binder
+from tracegrad.errors import ArgumentError, TracegradError
+from tracegrad.fast_call import fast_call
+from tracegrad.ir.printer import print_graph
+from tracegrad.signatures import parse
+from tracegrad.specialisation import Specialisation, specialise
+from tracegrad.traces.inputs import Leaf, describe, identifier
+from tracegrad.traces.scope import current
+from tracegrad.traces.tracer import Tracer
+
+Mode = Literal["auto", "compiled", "tape"]
+Place = Callable[[Any], Any]
+
+_MISS = object()
+
+
+class Text(str):
+    """A text that a notebook or prompt shows as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Stages(dict[str, Text]):
+    """The stages of a compilation by title, in order; printed one after another."""
+
+    def __str__(self) -> str:
+        rule = "# " + "-" * 70
+        return "\n\n".join(f"{rule}\n# {k}\n{rule}\n{v}" for k, v in self.items())
+
+    __repr__ = __str__
+
+
+class Compiled(functools.partial[Any]):
+    """A function that is traced and compiled when it is called.
+
+    Attributes:
+        signatures: the argument types compiled so far.
+        source: the Python source of the last kernel.
+        graph: what that kernel computes, as text.
+    """
+
+    # A partial's call is implemented in C, 26 ns; a Python __call__ would take 80.
+    # Its function is replaced, through __setstate__, by the wrapper for the last
+    # specialisation.
+
+    _trace: Callable[..., Any]
+    _binder: Binder
+    _title: str
+    _out: Place | None
+    _specialisations: dict[Any, list[Specialisation]]
+    _names: dict[pytree.Tree, list[str]]
+    _lock: threading.RLock
+    _last: Specialisation | None
+    _first: Callable[..., Any]
+    __signature__: inspect.Signature
+
+    def __new__(
+        cls,
+        trace: Callable[..., Any],
+        function: Callable[..., Any],
+        title: str,
+        *,
+        binder: Binder | None = None,
+        out: Place | None = None,
+        mode: Mode = "auto",
+    ) -> Compiled:
+        """A new one.
+
+        Args:
+            trace: emits the equations when it is called inside a trace.
+            function: the user's, for names and documentation.
+            title: what the result is called: a suffix of the kernel's name.
+            binder: of the call's arguments, if they aren't the function's own.
+            out: picks from the nest of results those that ``out=`` may give arrays for.
+            mode: "auto" and "compiled" compile; "tape" isn't available.
+        """
+        if mode not in ("auto", "compiled"):
+            raise ArgumentError(
+                f"mode={mode!r} is not available.", todo='Use "auto" or "compiled".'
+            )
+
+        def first_call(*args: Any, **kwargs: Any) -> Any:
+            return self._call(args, kwargs)
+
+        self = super().__new__(cls, first_call)
+        functools.update_wrapper(self, function, updated=())
+        self._trace = trace
+        self._binder = binder or Binder(function)
+        self._title = identifier(f"{_name(function)}{title}")
+        self._out = out
+        self._specialisations = {}
+        self._names = {}
+        self._lock = threading.RLock()
+        self._last = None
+        self._first = first_call
+        if self._binder.signature is not None:
+            self.__signature__ = self._binder.signature
+        return self
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A method, when it is looked up on an instance."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<tracegrad {self._title}{self._binder.signature or '(...)'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self._title} can't be pickled: pickle its function.")
+
+    def __tracegrad_inline__(self, *args: Any, **kwargs: Any) -> Any:
+        """Emit into the trace in progress."""
+        kwargs.pop("out", None)
+        return self._trace(*args, **kwargs)
+
+    # --- calls ---------------------------------------------------------------------
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = None
+        if self._out is not None and "out" not in _parameters(self._binder):
+            out = kwargs.pop("out", None)
+        return self._general(args, kwargs, out)
+
+    def _general(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any = None
+    ) -> Any:
+        """Any call: bind, flatten, find or make a specialisation, run it."""
+        if current() is not None:
+            return self._trace(*args, **kwargs)
+        args, kwargs = self._binder.bind(args, kwargs)
+        leaves, described, tree = self._described(args, kwargs)
+        key = (tree, *(leaf.key for leaf in described))
+        result = self._run_known(key, leaves, out)
+        if result is _MISS:
+            with self._lock:
+                # Another thread may have compiled it meanwhile.
+                result = self._run_known(key, leaves, out)
+                if result is _MISS:
+                    self._compile(key, described, tree)
+                    result = self._run_known(key, leaves, out)
+        if result is _MISS:
+            raise TracegradError(
+                f"{self._title}: a fresh specialisation rejects its own arguments.",
+                todo="This is a defect of tracegrad: please report it.",
+            )
+        self._install(args, kwargs)
+        return result
+
+    def _described(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], list[Leaf], pytree.Tree]:
+        """The arguments' leaves, what they are, and their structure."""
+        leaves, tree = pytree.flatten((args, kwargs))
+        names = self._names.get(tree)
+        if names is None:
+            names = self._names[tree] = self._binder.names(tree)
+        described = [describe(x, name) for x, name in zip(leaves, names, strict=True)]
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            raise TracegradError(
+                f"{self._title} was given a traced value outside of its trace.",
+                todo="A traced function must not store its values in outer objects.",
+            )
+        return leaves, described, tree
+
+    def _run_known(self, key: Any, leaves: list[Any], out: Any) -> Any:
+        """The result of the first specialisation that takes the arguments."""
+        for spec in tuple(self._specialisations.get(key, ())):
+            if not spec.holds():
+                continue
+            try:
+                buffers = None if out is None else self._buffers(spec, out)
+                result = spec.run(leaves, buffers)
+            except GuardFailed:
+                continue
+            self._last = spec
+            return result
+        return _MISS
+
+    def _buffers(self, spec: Specialisation, out: Any) -> dict[int, Any]:
+        """The arrays of ``out=``, by the position of the output leaf they are for."""
+        outputs = spec.traced.outputs
+        nest = pytree.unflatten(spec.traced.tree, list(range(len(outputs))))
+        assert self._out is not None
+        positions, tree = pytree.flatten(self._out(nest))
+        given, given_tree = pytree.flatten(out)
+        if given_tree != tree or not all(_is_array(outputs[k]) for k in positions):
+            raise ArgumentError(
+                "out= doesn't fit the gradient.",
+                todo="Pass an array for each array of the gradient, in the same nest.",
+            )
+        return dict(zip(positions, given, strict=True))
+
+    def _compile(
+        self, key: Any, described: list[Leaf], tree: pytree.Tree
+    ) -> Specialisation:
+        spec = specialise(self._trace, described, tree, self._title)
+        # The latest first: a sequence of calls usually stays with what it needs.
+        self._specialisations.setdefault(key, []).insert(0, spec)
+        self._last = spec
+        return spec
+
+    def _install(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let the next call try the last specialisation at once."""
+        assert self._last is not None
+        signature = self._binder.signature
+        wrapper = fast_call(self._last, signature, args, kwargs, self._general)
+        function = self._first if wrapper is None else wrapper
+        state: tuple[Any, ...] = (function, (), {}, self.__dict__)
+        super().__setstate__(state)  # type: ignore[misc]  # typeshed lacks it
+
+    # --- looking inside ------------------------------------------------------------
+
+    def compile(self, *arguments: Any, **keywords: Any) -> Compiled:
+        """Compile ahead of the first call, for arguments like these.
+
+        Args:
+            arguments: examples, or one text such as ``"float64[:, :], float64"``.
+            keywords: examples.
+        """
+        if len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
+            arguments = parse(arguments[0])
+        self._specialised(arguments, keywords)
+        return self
+
+    def _specialised(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Specialisation:
+        """The specialisation for these arguments, made if need be, not run."""
+        args, kwargs = self._binder.bind(args, kwargs)
+        leaves, described, tree = self._described(args, kwargs)
+        key = (tree, *(leaf.key for leaf in described))
+        with self._lock:
+            for spec in self._specialisations.get(key, ()):
+                if spec.holds() and spec.accepts(leaves):
+                    return spec
+            return self._compile(key, described, tree)
+
+    @property
+    def signatures(self) -> list[str]:
+        """The argument types compiled so far."""
+        return [spec.signature for spec in self._all()]
+
+    def _all(self) -> Iterator[Specialisation]:
+        for specs in self._specialisations.values():
+            yield from specs
+
+    @property
+    def source(self) -> Text:
+        """The Python source of the kernel used last."""
+        return Text(self._used().compiled.source.code)
+
+    @property
+    def graph(self) -> Text:
+        """What that kernel computes, in the intermediate representation."""
+        return Text(print_graph(self._used().graph))
+
+    def source_for(self, *args: Any, **kwargs: Any) -> Text:
+        """The Python source of the kernel for arguments like these."""
+        return Text(self._specialised(args, kwargs).compiled.source.code)
+
+    def stages(self, *args: Any, **kwargs: Any) -> Stages:
+        """Every stage from the traced function to the kernel, as text.
+
+        Without arguments, of the kernel used last.
+        """
+        spec = self._specialised(args, kwargs) if args or kwargs else self._used()
+        return Stages({title: Text(text) for title, text in spec.stages()})
+
+    def _used(self) -> Specialisation:
+        if self._last is None:
+            raise ArgumentError(
+                f"{self._title} has not been compiled yet.",
+                todo="Call it, or use .compile(*example_arguments).",
+            )
+        return self._last
+
+
+def _is_array(output: Any) -> bool:
+    return output.type is not None and bool(output.type.ndim)
+
+
+def _parameters(binder: Binder) -> Any:
+    return binder.signature.parameters if binder.signature else ()
+
+
+def _name(function: Callable[..., Any]) -> str:
+    title = getattr(function, "_title", None) or getattr(function, "__name__", "f")
+    return str(title).replace("<lambda>", "f")
+
+
+def signature_of(function: Callable[..., Any], **replaced: Any) -> inspect.Signature:
+    """A function's signature with some of its parts replaced."""
+    own = Binder(function).signature or inspect.Signature()
+    return own.replace(**replaced)
+
+
+__all__ = ["Compiled", "Mode", "Stages", "Text", "signature_of"]

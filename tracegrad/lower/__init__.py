@@ -1,0 +1,1 @@
+"""From a graph of array equations to a kernel of the loop language."""

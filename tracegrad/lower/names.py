@@ -1,0 +1,186 @@
+"""Names: first unique, with a hint; at the end the shortest that reads well.
+
+While a kernel is emitted every variable has a name of its own, ``x_i%12``. ``finish``
+then gives the printed names: two variables share one only if neither's block encloses
+the other's, and they have one dtype. So the two halves of a function may both say
+``a``, and a value hoisted out of a loop never meets a name used inside it.
+
+>>> names = Names()
+>>> names.unique("x_i"), names.unique("x_i")
+('x_i%1', 'x_i%2')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from codegen.expressions import RESERVED
+from codegen.loop_ir import (
+    Accumulate,
+    Allocate,
+    Array,
+    Assign,
+    DType,
+    Expr,
+    For,
+    Library,
+    Reshape,
+    Stmt,
+    Var,
+    View,
+    blocks,
+)
+from tracegrad.ir import primitive as table
+from tracegrad.ir.graph import Value
+from tracegrad.lower.rewrite import Rewrite
+
+MARK = "%"
+_COMBINED = {
+    "add": "total",
+    "multiply": "prod",
+    "maximum": "peak",
+    "minimum": "least",
+    "or": "some",
+    "and": "every",
+}
+_LIBRARY = {"dot": "prod", "argsort": "order", "cholesky": "root"}
+_PYTHON = frozenset(
+    "and as assert async await break class continue def del elif else except False "
+    "finally for from global if import in is lambda None nonlocal not or pass raise "
+    "return True try while with yield len taken".split()
+)
+
+
+class Names:
+    """Unique names, and which of them the user chose."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.kept: set[str] = set()
+
+    def unique(self, base: str) -> str:
+        """A name that no one else has."""
+        self._count += 1
+        return f"{base}{MARK}{self._count}"
+
+    def variable(self, base: str, dtype: DType, kept: bool = False) -> Var:
+        """A scalar with a unique name; ``kept`` if it should stay a statement."""
+        name = self.unique(base)
+        if kept:
+            self.kept.add(name)
+        return Var(name, dtype)
+
+    def fallback(self, value: Value) -> str:
+        """What to call a value that the user did not name."""
+        if value.definition is None:
+            return "t"
+        match value.definition.primitive.lower:
+            case table.Reduction(combine):
+                return _COMBINED[combine]
+            case table.Library(routine):
+                return _LIBRARY.get(routine, routine)
+            case table.Loop():
+                return {"cumsum": "run", "cumprod": "run"}.get(
+                    value.definition.primitive.name, "t"
+                )
+            case _:
+                return "t"
+
+
+# --- printed names -----------------------------------------------------------------
+
+
+class _Scope:
+    """A block: the names declared in it and below it."""
+
+    def __init__(self, outer: _Scope | None) -> None:
+        self.outer = outer
+        self.here: dict[str, DType | None] = {}
+        self.below: dict[str, DType | None] = {}
+
+    def taken(self, name: str) -> bool:
+        """Whether the name is live somewhere in this block or around it."""
+        if name in self.below or name in self.here:
+            return True
+        scope = self.outer
+        while scope is not None:
+            if name in scope.here:
+                return True
+            scope = scope.outer
+        return False
+
+    def clash(self, name: str, dtype: DType | None) -> bool:
+        """Whether a sibling uses the name for another dtype."""
+        scope: _Scope = self
+        while scope.outer is not None:
+            scope = scope.outer
+        return scope.below.get(name, dtype) != dtype
+
+    def declare(self, name: str, dtype: DType | None) -> None:
+        """Take a name."""
+        self.here[name] = dtype
+        scope = self.outer
+        while scope is not None:
+            scope.below[name] = dtype
+            scope = scope.outer
+
+
+def finish(
+    body: Sequence[Stmt], results: Sequence[Expr], fixed: Iterable[str]
+) -> tuple[tuple[Stmt, ...], tuple[Expr, ...]]:
+    """The body and results with printed names; ``fixed`` are those of parameters."""
+    top = _Scope(None)
+    for name in fixed:
+        top.declare(name, None)
+    table_: dict[str, str] = {}
+    _block(body, top, table_)
+    rename = Rewrite(names=table_)
+    return rename.block(body), tuple(map(rename.expr, results))
+
+
+def _block(body: Sequence[Stmt], scope: _Scope, chosen: dict[str, str]) -> None:
+    for stmt in body:
+        for name, dtype in _declared(stmt):
+            if MARK in name and name not in chosen:
+                chosen[name] = _choose(name.split(MARK)[0], dtype, scope)
+        for inner in blocks(stmt):
+            nested = _Scope(scope)
+            if isinstance(stmt, For) and MARK in stmt.var.name:
+                base = stmt.var.name.split(MARK)[0]
+                chosen[stmt.var.name] = _choose(base, "int64", nested)
+            _block(inner, nested, chosen)
+
+
+def _declared(stmt: Stmt) -> list[tuple[str, DType | None]]:
+    """The names that a statement binds, with the dtype of scalars."""
+    match stmt:
+        case Assign(target=target) | Accumulate(target=target):
+            return [(target.name, target.dtype)]
+        case Allocate(array=array) | View(view=array) | Reshape(view=array):
+            return [(array.name, None)]
+        case Library(outputs=outputs):
+            return [
+                (x.name, None if isinstance(x, Array) else x.dtype) for x in outputs
+            ]
+        case _:
+            return []
+
+
+def _choose(base: str, dtype: DType | None, scope: _Scope) -> str:
+    for name in _candidates(base):
+        if name in RESERVED or name in _PYTHON:
+            continue
+        if not scope.taken(name) and not scope.clash(name, dtype):
+            scope.declare(name, dtype)
+            return name
+    raise AssertionError("the supply of names is endless")
+
+
+def _candidates(base: str) -> Iterable[str]:
+    if base != "t":
+        yield base
+    glue = "_" if base[-1:].isdigit() else ""
+    count = 1 if base == "t" else 2
+    while True:
+        yield f"{base}{glue}{count}"
+        count += 1

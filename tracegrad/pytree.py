@@ -1,0 +1,85 @@
+"""Nested arguments as flat lists of leaves: a thin layer over optree.
+
+Tuples, lists, dicts, named tuples and dataclasses nest; None is an empty nest;
+everything else is a leaf. A dataclass is known from the first time it is met.
+
+>>> leaves, tree = flatten({"b": [1.0, 2.0], "a": (3.0, None)})
+>>> leaves
+[3.0, 1.0, 2.0]
+>>> unflatten(tree, [30.0, 10.0, 20.0])
+{'b': [10.0, 20.0], 'a': (30.0, None)}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import optree
+
+_NAMESPACE = "tracegrad"
+_known: set[type] = set()
+
+Tree: TypeAlias = optree.PyTreeSpec
+
+
+def flatten(value: Any) -> tuple[list[Any], Tree]:
+    """The leaves of a nested value, in order, and its structure (hashable)."""
+    while True:
+        leaves, tree = optree.tree_flatten(value, namespace=_NAMESPACE)
+        if not any([_register(type(leaf)) for leaf in leaves]):
+            return leaves, tree
+
+
+def unflatten(tree: Tree, leaves: Sequence[Any]) -> Any:
+    """The nested value of a structure with these leaves."""
+    return optree.tree_unflatten(tree, leaves)
+
+
+def paths(tree: Tree) -> list[tuple[Any, ...]]:
+    """The keys that lead to each leaf: names, dict keys and positions."""
+    return tree.paths()
+
+
+def structure(value: Any) -> Tree:
+    """The structure of a nested value."""
+    return flatten(value)[1]
+
+
+def leaves(value: Any) -> list[Any]:
+    """The leaves of a nested value."""
+    return flatten(value)[0]
+
+
+def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same nest with the function applied to each leaf."""
+    found, tree = flatten(value)
+    return unflatten(tree, [function(leaf) for leaf in found])
+
+
+def is_leaf(tree: Tree) -> bool:
+    """Whether a structure is a single leaf."""
+    return bool(tree.is_leaf())
+
+
+def _register(kind: Any) -> bool:
+    """Teach optree a dataclass; whether it was new."""
+    if kind in _known or not dataclasses.is_dataclass(kind):
+        return False
+    names = tuple(field.name for field in dataclasses.fields(kind))
+    cls: Any = kind
+
+    def take(instance: Any) -> tuple[list[Any], None, tuple[str, ...]]:
+        return [getattr(instance, name) for name in names], None, names
+
+    def make(_: Any, children: Any) -> Any:
+        # Not through __init__: a __post_init__ may check what tracers can't answer.
+        instance: Any = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(instance, name, child)
+        return instance
+
+    optree.register_pytree_node(cls, take, make, namespace=_NAMESPACE)
+    _known.add(cls)
+    return True

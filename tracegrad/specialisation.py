@@ -1,0 +1,215 @@
+"""One compiled kernel of one function, and how to call it.
+
+A specialisation holds for all arguments of its key (nesting, dtypes, which lengths are
+one, static values) whose sizes keep the guards of the trace. It reads hidden inputs,
+allocates outputs, calls the kernel, and puts the results back into their nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any
+
+import numpy as np
+
+from codegen import jit
+from codegen.errors import GuardFailed
+from tracegrad import pytree
+from tracegrad.errors import ArgumentError
+from tracegrad.ir.graph import Graph
+from tracegrad.ir.printer import print_graph
+from tracegrad.logging import step
+from tracegrad.lower.lower import Lowered, lower
+from tracegrad.traces.inputs import Leaf
+from tracegrad.traces.source import Output, Traced, trace
+from tracegrad.transforms.custom_call import expand_custom_calls
+from tracegrad.transforms.dce import dce
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """A function compiled for one kind of arguments.
+
+    Attributes:
+        name: of the kernel.
+        traced: what tracing recorded and assumed.
+        graph: the traced graph, simplified: what the kernel computes.
+        lowered: the loop program.
+        compiled: its source and callables.
+    """
+
+    name: str
+    traced: Traced
+    graph: Graph
+    lowered: Lowered
+    compiled: jit.Compiled
+
+    @property
+    def signature(self) -> str:
+        """The dtypes and shapes of the traced arguments."""
+        shown = zip(self.traced.leaves, self._leaf_types(), strict=True)
+        return ", ".join(f"{leaf.name}: {text}" for leaf, text in shown)
+
+    def _leaf_types(self) -> list[str]:
+        params = iter(self.graph.params)
+        return [
+            str(next(params).type) if leaf.traced else repr(leaf.value)
+            for leaf in self.traced.leaves
+        ]
+
+    def holds(self) -> bool:
+        """Whether the world outside is as it was when tracing."""
+        return all(guard.holds() for guard in self.traced.guards)
+
+    def accepts(self, leaves: Sequence[Any]) -> bool:
+        """Whether the sizes of flat arguments keep what was assumed of them."""
+        sizes = self._sizes(self._inputs(leaves))
+        return all(guard.holds(sizes) for guard in self.traced.assumptions.guards)
+
+    def stages(self) -> Iterator[tuple[str, str]]:
+        """Every stage of the compilation: its title and text."""
+        for title, graph in self.traced.stages.items():
+            yield title, print_graph(graph)
+        yield "as recorded", print_graph(self.traced.graph)
+        yield "simplified", print_graph(self.graph)
+        yield "assumed of sizes", "\n".join(map(str, self.traced.assumptions.guards))
+        yield "loop program", pformat(self.lowered.kernel.body, width=100)
+        yield "Python source", self.compiled.source.code
+
+    def run(self, leaves: Sequence[Any], buffers: dict[int, Any] | None = None) -> Any:
+        """Call the kernel.
+
+        Args:
+            leaves: the flat arguments, static ones included.
+            buffers: arrays for results, by the position of the output leaf.
+
+        Raises:
+            GuardFailed: if the sizes, or what is outside, broke an assumption.
+        """
+        inputs = self._inputs(leaves)
+        arrays = self._allocated(inputs, buffers or {})
+        returned = self.compiled.entry(*inputs, *arrays)
+        return self._nested(returned, arrays)
+
+    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
+        """The kernel's inputs: the traced leaves, then the hidden ones."""
+        pairs = zip(self.traced.leaves, leaves, strict=True)
+        inputs = [_prepared(x, leaf) for leaf, x in pairs if leaf.traced]
+        return inputs + [_captured(c.read(), c.leaf) for c in self.traced.captures]
+
+    def _allocated(
+        self, inputs: Sequence[Any], buffers: dict[int, Any]
+    ) -> list[np.ndarray[Any, Any]]:
+        """An array per array result: the caller's, or a new one."""
+        sizes = self._sizes(inputs)
+        given = {self.traced.outputs[k].result: buffer for k, buffer in buffers.items()}
+        arrays = []
+        for position, result in enumerate(self.graph.results):
+            type_ = result.type
+            if not type_.ndim:
+                continue
+            shape = tuple(d.evaluate(sizes) for d in type_.shape)
+            if position in given:
+                _check_buffer(given[position], shape, type_.dtype, inputs)
+                arrays.append(given[position])
+            else:
+                arrays.append(np.empty(shape, type_.dtype))
+        return arrays
+
+    def _sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
+        sizes: dict[str, int] = {}
+        for param, x in zip(self.graph.params, inputs, strict=True):
+            for axis, size in enumerate(np.shape(x)):
+                sizes[f"{param.name}.shape[{axis}]"] = size
+            if not param.type.ndim and param.type.dtype == "int64":
+                sizes[str(param.name)] = int(x)
+        return sizes
+
+    def _nested(self, returned: Any, arrays: Sequence[Any]) -> Any:
+        """The kernel's results in the nest that the function returns."""
+        scalars = iter(returned if isinstance(returned, tuple) else (returned,))
+        written = iter(arrays)
+        results = [
+            next(written) if r.type.ndim else next(scalars) for r in self.graph.results
+        ]
+        outputs = [restored(output, results) for output in self.traced.outputs]
+        return pytree.unflatten(self.traced.tree, outputs)
+
+
+def restored(output: Output, results: Sequence[Any]) -> Any:
+    """An output leaf as NumPy would have returned it."""
+    if output.type is None:
+        value = output.value
+        return value.copy() if isinstance(value, np.ndarray) else value
+    result = results[output.result]
+    if output.repeated:
+        return result.copy()
+    if output.type.ndim or output.weak:
+        return result
+    return np.dtype(output.type.dtype).type(result)
+
+
+def _prepared(value: Any, leaf: Leaf) -> Any:
+    """An argument as the kernel takes it: contiguous, aligned, native, or a number."""
+    if leaf.shape:
+        return np.require(value, leaf.dtype, ("C", "A"))
+    return value.item() if hasattr(value, "item") else value
+
+
+def _captured(value: Any, leaf: Leaf) -> Any:
+    """A hidden input, if it is still of the kind that was traced."""
+    if not isinstance(value, np.ndarray) or value.ndim != len(leaf.shape):
+        raise GuardFailed
+    if value.dtype != leaf.dtype:
+        raise GuardFailed
+    return _prepared(value, leaf)
+
+
+def _check_buffer(
+    buffer: Any, shape: tuple[int, ...], dtype: str, inputs: Sequence[Any]
+) -> None:
+    """Refuse an ``out=`` array that doesn't fit.
+
+    Raises:
+        ArgumentError: naming what doesn't.
+    """
+    if not isinstance(buffer, np.ndarray):
+        problem = f"is a {type(buffer).__name__}"
+    elif buffer.shape != shape or buffer.dtype != dtype:
+        problem = f"is {buffer.dtype}{list(buffer.shape)}"
+    elif not (buffer.flags.c_contiguous and buffer.flags.writeable):
+        problem = "is not contiguous and writeable"
+    elif any(np.may_share_memory(buffer, x) for x in inputs if np.ndim(x)):
+        problem = "overlaps an argument"
+    else:
+        return
+    raise ArgumentError(
+        f"out= must be a {dtype} array of shape {shape}, but it {problem}.",
+        todo="Pass np.empty(shape, dtype).",
+    )
+
+
+def specialise(
+    function: Callable[..., Any], leaves: Sequence[Leaf], tree: pytree.Tree, name: str
+) -> Specialisation:
+    """Trace, simplify, lower and compile.
+
+    Args:
+        function: called with the arguments on tracers.
+        leaves: of ``(args, kwargs)``.
+        tree: of ``(args, kwargs)``.
+        name: of the kernel.
+    """
+    with step("traced", name) as remarks:
+        traced = trace(function, leaves, tree, name)
+        remarks.append(f": {len(traced.graph.equations)} equations")
+    with step("simplified", name):
+        graph = dce(expand_custom_calls(traced.graph, traced.assumptions))
+    with step("lowered", name):
+        lowered = lower(graph, traced.assumptions, name)
+    with step("compiled", name) as remarks:
+        compiled = jit.build(lowered.kernel)
+        remarks.append(", from the cache" if compiled.cache_hit else ", cache miss")
+    return Specialisation(name, traced, graph, lowered, compiled)

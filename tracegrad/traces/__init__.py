@@ -1,0 +1,1 @@
+"""Interpreters: each runs a program on one kind of value."""

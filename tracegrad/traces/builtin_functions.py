@@ -1,0 +1,221 @@
+"""Python's built-in functions on tracers.
+
+Each takes the machine and the call's arguments, and is only asked when one of them is
+traced, or holds something traced, or came from outside.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from tracegrad.errors import TracingError
+from tracegrad.ir.types import INTEGERS
+from tracegrad.numpy_api import table as numpy_table
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.identities import dim_of
+from tracegrad.traces.scope import Machine, example
+from tracegrad.traces.sequences import check_unrolled, items
+from tracegrad.traces.tracer import Tracer, convert, size_tracer
+
+Function = Callable[..., Any]
+
+
+def _len(machine: Machine, value: Any) -> Any:
+    if isinstance(value, Tracer) and value.ndim:
+        return size_tracer(machine.builder, value.dims[0])
+    return len(value)
+
+
+def _range(machine: Machine, *bounds: Any) -> range:
+    steps = range(*(b.__index__() for b in bounds))
+    check_unrolled(machine, len(steps))
+    return steps
+
+
+def _number(value: Any, kind: str) -> Tracer:
+    """A traced scalar as ``float(x)`` or ``int(x)`` has it: a Python number."""
+    if value.ndim:
+        raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+    operand = convert(value.builder, value.operand, kind)  # type: ignore[arg-type]
+    return Tracer(value.builder, operand, weak=True)
+
+
+def _float(machine: Machine, value: Any = 0.0) -> Any:
+    return _number(value, "float64") if isinstance(value, Tracer) else float(value)
+
+
+def _int(machine: Machine, value: Any = 0, *base: Any) -> Any:
+    if not isinstance(value, Tracer):
+        return int(value, *base)
+    return value if _is_size(value) else _number(value, "int64")
+
+
+def _bool(machine: Machine, value: Any = False) -> Any:
+    if not isinstance(value, Tracer):
+        return bool(value)
+    return value if value.type.dtype == "bool" else value != 0
+
+
+def _round(machine: Machine, value: Any, ndigits: Any = None) -> Any:
+    if not isinstance(value, Tracer) or value.type.dtype in INTEGERS:
+        return value if isinstance(value, Tracer) else round(value, ndigits)
+    if ndigits is None:
+        return _number(ew.rint(value), "int64")
+    return numpy_table.lookup(np.round)(value, ndigits)
+
+
+def _is_size(value: Tracer) -> bool:
+    return dim_of(value.operand) is not None
+
+
+def _extreme(primitive: Any, reduction: Any, native: Function) -> Function:
+    def extreme(machine: Machine, *values: Any, **options: Any) -> Any:
+        if len(values) == 1:
+            if isinstance(values[0], Tracer) and values[0].ndim == 1 and not options:
+                return numpy_table.lookup(reduction)(values[0])
+            values = tuple(items(machine, values[0]))
+        if options or not any(isinstance(v, Tracer) for v in values):
+            return native(values, **options)
+        return reduce(lambda a, b: _larger(primitive, a, b), values)
+
+    return extreme
+
+
+def _larger(primitive: Any, a: Any, b: Any) -> Any:
+    """Python's max or min of two numbers: a NaN in the second is passed over."""
+    if any(isinstance(x, Tracer) and x.ndim for x in (a, b)):
+        raise TypeError("max() and min() take numbers; use np.maximum for arrays")
+    result = primitive(a, b)
+    if isinstance(b, Tracer) and b.type.differentiable:
+        result = cmp.select(cmp.isnan(b), a, result)
+    weak = all(not isinstance(x, Tracer) or x.weak for x in (a, b))
+    if isinstance(result, Tracer):
+        return Tracer(result.builder, result.operand, weak)
+    return result
+
+
+def _sum(machine: Machine, values: Any, start: Any = 0) -> Any:
+    if isinstance(values, Tracer):
+        return start + numpy_table.lookup(np.sum)(values, axis=0)
+    return sum(items(machine, values), start)
+
+
+def _quantifier(reduction: Any, native: Function) -> Function:
+    def quantifier(machine: Machine, values: Any) -> Any:
+        if isinstance(values, Tracer):
+            return numpy_table.lookup(reduction)(values)
+        return native(items(machine, values))
+
+    return quantifier
+
+
+def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
+    parts = list(items(machine, values))
+    if any(isinstance(part, Tracer) for part in parts):
+        raise TracingError(
+            "sorted() of traced values needs to know them.",
+            machine.builder.location,
+            "Use np.sort, or sort outside the traced function.",
+        )
+    return sorted(parts, **options)
+
+
+def _zip(machine: Machine, *sequences: Any, strict: bool = False) -> Any:
+    return zip(*(items(machine, s) for s in sequences), strict=strict)
+
+
+def _map(machine: Machine, function: Any, *sequences: Any) -> Any:
+    rows = zip(*(items(machine, s) for s in sequences), strict=False)
+    return iter([machine.call(function, *row) for row in rows])
+
+
+def _filter(machine: Machine, function: Any, values: Any) -> Any:
+    parts = items(machine, values)
+    return iter([p for p in parts if (machine.call(function, p) if function else p)])
+
+
+def _reduce(machine: Machine, function: Any, values: Any, *initial: Any) -> Any:
+    return reduce(
+        lambda a, b: machine.call(function, a, b), items(machine, values), *initial
+    )
+
+
+def _isinstance(machine: Machine, value: Any, kinds: Any) -> bool:
+    return isinstance(example(value) if isinstance(value, Tracer) else value, kinds)
+
+
+def _type(machine: Machine, value: Any, *rest: Any) -> Any:
+    return type(example(value) if isinstance(value, Tracer) else value, *rest)
+
+
+def _print(machine: Machine, *values: Any, **options: Any) -> None:
+    if any(isinstance(value, Tracer) for value in values):
+        raise TracingError(
+            "print() of a traced value: it has no number while it is traced.",
+            machine.builder.location,
+            "Return the value, or print it outside the traced function.",
+        )
+    if not machine.silent:
+        builtins.print(*values, **options)
+
+
+def _getattr(machine: Machine, value: Any, name: str, *default: Any) -> Any:
+    try:
+        return machine.outside.attribute(machine.builder, value, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise
+
+
+def _setattr(machine: Machine, value: Any, name: str, content: Any) -> None:
+    machine.outside.refuse_write(machine.builder, value, "setattr")
+    setattr(value, name, content)
+
+
+def _over_items(native: Function) -> Function:
+    def function(machine: Machine, values: Any = (), *rest: Any, **options: Any) -> Any:
+        return native(items(machine, values), *rest, **options)
+
+    return function
+
+
+ALWAYS: dict[Any, Function] = {
+    print: _print,
+    map: _map,
+    filter: _filter,
+    reduce: _reduce,
+    getattr: _getattr,
+    setattr: _setattr,
+}
+"""Asked whatever the arguments are."""
+
+ON_TRACERS: dict[Any, Function] = {
+    len: _len,
+    range: _range,
+    float: _float,
+    int: _int,
+    bool: _bool,
+    round: _round,
+    max: _extreme(ew.maximum, np.max, max),
+    min: _extreme(ew.minimum, np.min, min),
+    sum: _sum,
+    any: _quantifier(np.any, any),
+    all: _quantifier(np.all, all),
+    sorted: _sorted,
+    zip: _zip,
+    enumerate: _over_items(enumerate),
+    list: _over_items(list),
+    tuple: _over_items(tuple),
+    iter: _over_items(iter),
+    reversed: lambda machine, values: iter(list(items(machine, values))[::-1]),
+    isinstance: _isinstance,
+    type: _type,
+}
+"""Asked when an argument is traced, holds something traced, or is from outside."""

@@ -1,0 +1,300 @@
+"""Call anything as traced code does.
+
+A Python function of the user's is interpreted; so are methods, partials, ``@njit``
+functions and callable objects, through the function inside them. NumPy, SciPy and
+``math`` are looked up in the table when an argument is traced, and run as they are
+otherwise. Everything else runs natively, on tracers if need be.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from types import BuiltinMethodType, CellType, FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from tracegrad.errors import TracegradError, TracingError
+from tracegrad.ir.types import dtype_of
+from tracegrad.numpy_api import table as numpy_table
+from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
+from tracegrad.traces.finder import FunctionSource, find
+from tracegrad.traces.objects import in_place_refused
+from tracegrad.traces.outside import Place, is_trusted, module_of
+from tracegrad.traces.scope import Frame, Machine
+from tracegrad.traces.statements import execute
+from tracegrad.traces.tracer import Tracer, convert, lift
+
+_LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_ARRAY_MUTATORS = frozenset({"sort", "fill", "put", "itemset", "resize", "partition"})
+_MUTATORS = _ARRAY_MUTATORS | {
+    *("append", "extend", "insert", "pop", "popitem", "remove", "clear", "reverse"),
+    *("update", "setdefault", "add", "discard"),
+}
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
+
+
+def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    """What a call in traced code gives."""
+    inline = getattr(type(function), "__tracegrad_inline__", None)
+    if inline is not None:  # one of our own transformations
+        return inline(function, *args, **kwargs)
+    if isinstance(function, MethodType):
+        return call(machine, function.__func__, (function.__self__, *args), kwargs)
+    if isinstance(function, functools.partial):
+        return _call_partial(machine, function, args, kwargs)
+    inner = getattr(function, "py_func", None)  # Numba's dispatchers
+    if inner is None and isinstance(function, functools._lru_cache_wrapper):
+        inner = function.__wrapped__
+    if inner is not None:
+        return call(machine, inner, args, kwargs)
+    if isinstance(function, FunctionType):
+        return _call_function(machine, function, args, kwargs)
+    if isinstance(function, type):
+        return _construct(machine, function, args, kwargs)
+    if isinstance(function, (BuiltinMethodType, np.ufunc)):
+        return _native(machine, function, args, kwargs)
+    method = _lookup(type(function), "__call__")
+    if isinstance(method, FunctionType) and not is_trusted(type(function)):
+        return call(machine, method, (function, *args), kwargs)
+    return _native(machine, function, args, kwargs)
+
+
+def _call_partial(
+    machine: Machine, function: functools.partial[Any], args: Args, kwargs: Kwargs
+) -> Any:
+    outside = machine.outside
+    if outside.owns(function):
+        label = outside.label(function)
+        outside.enter(function.args, label)
+        outside.enter(function.keywords, label)
+    first = outside.opened(machine.builder, function.args)
+    named = outside.opened(machine.builder, function.keywords)
+    return call(machine, function.func, (*first, *args), {**named, **kwargs})
+
+
+# --- Python functions --------------------------------------------------------------
+
+
+def _call_function(
+    machine: Machine, function: FunctionType, args: Args, kwargs: Kwargs
+) -> Any:
+    if is_trusted(function):
+        return _native(machine, function, args, kwargs)
+    code = function.__code__
+    if code.co_flags & _LAZY:
+        raise TracingError(
+            f"{function.__name__} is a generator or a coroutine.",
+            machine.builder.location,
+            "Return a list instead.",
+        )
+    if not machine.made(function):
+        machine.outside.guard(Place("attribute", function, "__code__"))
+    source = find(code)
+    if source is None:
+        return _call_sourceless(machine, function, args, kwargs)
+    return _interpret(machine, function, source, args, kwargs)
+
+
+def _interpret(
+    machine: Machine,
+    function: FunctionType,
+    source: FunctionSource,
+    args: Args,
+    kwargs: Kwargs,
+) -> Any:
+    cells = dict(zip(source.code.co_freevars, function.__closure__ or (), strict=True))
+    frame = Frame(machine, source, function.__globals__, cells)
+    frame.values.update(_bound(machine, function, args, kwargs))
+    caller = machine.builder.location
+    try:
+        execute(source.body, frame)
+    except TracegradError as error:
+        raise error.located(machine.builder.location) from None
+    except Exception as error:
+        machine.note(error)
+        raise
+    machine.builder.location = caller or machine.builder.location
+    return frame.returned
+
+
+def _bound(
+    machine: Machine, function: FunctionType, args: Args, kwargs: Kwargs
+) -> dict[str, Any]:
+    """A call's arguments by parameter name, with defaults, as Python binds them."""
+    signature = _own_signature(function)
+    bound = signature.bind(*args, **kwargs)
+    missing = [n for n in signature.parameters if n not in bound.arguments]
+    bound.apply_defaults()
+    values = dict(bound.arguments)
+    for name in missing:
+        if isinstance(values[name], np.ndarray):
+            place = Place("default", function, name)
+            values[name] = machine.outside.read(
+                machine.builder, place, values[name], name
+            )
+        elif signature.parameters[name].default is not inspect.Parameter.empty:
+            machine.outside.enter(values[name], name)
+    return values
+
+
+def _own_signature(function: FunctionType) -> inspect.Signature:
+    """The signature of a function's code, whatever it says it wraps."""
+    bare = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    bare.__kwdefaults__ = function.__kwdefaults__
+    return inspect.signature(bare)
+
+
+def _call_sourceless(
+    machine: Machine, function: FunctionType, args: Args, kwargs: Kwargs
+) -> Any:
+    """Run a function natively on tracers; what it reads from outside, we read."""
+    builder, outside = machine.builder, machine.outside
+    namespace = dict(function.__globals__)
+    for name in function.__code__.co_names:
+        if name in namespace:
+            place = Place("global", function.__globals__, name)
+            namespace[name] = outside.read(builder, place, namespace[name], name)
+    cells = []
+    free = function.__code__.co_freevars
+    for name, cell in zip(free, function.__closure__ or (), strict=True):
+        if not machine.made(cell):
+            place = Place("cell", cell)
+            content = outside.read(builder, place, cell.cell_contents, name)
+            cell = CellType(content)
+        cells.append(cell)
+    own = FunctionType(
+        function.__code__,
+        namespace,
+        function.__name__,
+        function.__defaults__,
+        tuple(cells),
+    )
+    own.__kwdefaults__ = function.__kwdefaults__
+    return own(*args, **kwargs)
+
+
+# --- classes -----------------------------------------------------------------------
+
+
+def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
+    """A new object; a constructor of the user's is interpreted."""
+    init = _lookup(kind, "__init__")
+    plain = type(kind) is type and _lookup(kind, "__new__") is object.__new__
+    if not plain or not isinstance(init, FunctionType) or is_trusted(kind):
+        return _native(machine, kind, args, kwargs)
+    instance: Any = object.__new__(kind)
+    call(machine, init, (instance, *args), kwargs)
+    return instance
+
+
+def _lookup(kind: type, name: str) -> Any:
+    """What a class, or one it inherits from, has under a name."""
+    return next((vars(k)[name] for k in kind.__mro__ if name in vars(k)), None)
+
+
+# --- everything else ---------------------------------------------------------------
+
+
+def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Built-ins, NumPy, and what else isn't interpreted."""
+    handler = _handler(ALWAYS, function)
+    if handler is not None:
+        return handler(machine, *args, **kwargs)
+    _refuse_random(machine, function)
+    builder, outside = machine.builder, machine.outside
+    owner = getattr(function, "__self__", None)
+    if isinstance(function, BuiltinMethodType) and isinstance(
+        owner, (list, dict, set, tuple, np.ndarray)
+    ):
+        return _method(machine, function, owner, args, kwargs)
+    traced = has_tracer((args, kwargs))
+    if not traced and not any(outside.owns(a) for a in (*args, *kwargs.values())):
+        return function(*args, **kwargs)
+    handler = _handler(ON_TRACERS, function)
+    if handler is not None:
+        return handler(machine, *args, **kwargs)
+    args = tuple(outside.opened(builder, a) for a in args)
+    kwargs = {k: outside.opened(builder, v) for k, v in kwargs.items()}
+    if has_tracer((args, kwargs)) and _in_table(function):
+        return _numpy(machine, function, args, kwargs)
+    return function(*args, **kwargs)
+
+
+def _handler(
+    table: dict[Any, Callable[..., Any]], function: Any
+) -> Callable[..., Any] | None:
+    try:
+        return table.get(function)
+    except TypeError:  # an unhashable callable
+        return None
+
+
+def _method(
+    machine: Machine, method: Any, owner: Any, args: Args, kwargs: Kwargs
+) -> Any:
+    """A method of a built-in container."""
+    builder, outside, name = machine.builder, machine.outside, method.__name__
+    if isinstance(owner, np.ndarray):
+        if not has_tracer((args, kwargs)):
+            return method(*args, **kwargs)
+        if name in _ARRAY_MUTATORS:
+            raise in_place_refused(builder)
+        traced = Tracer(builder, builder.capture(owner))
+        return getattr(traced, name)(*args, **kwargs)
+    if name in _MUTATORS:
+        outside.refuse_write(builder, owner, f".{name}()")
+        return method(*args, **kwargs)
+    own = outside.opened(builder, owner)
+    return (method if own is owner else getattr(own, name))(*args, **kwargs)
+
+
+def _in_table(function: Any) -> bool:
+    """Whether the NumPy table is to say what a function does with tracers."""
+    if isinstance(function, np.ufunc) or function in vars(math).values():
+        return True
+    return module_of(function).split(".")[0] in {"numpy", "scipy"}
+
+
+def _numpy(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
+    if isinstance(function, type) and issubclass(function, np.generic):
+        builder = machine.builder
+        dtype = dtype_of(function)
+        return Tracer(builder, convert(builder, lift(builder, args[0]), dtype))
+    try:
+        return numpy_table.lookup(function)(*args, **kwargs)
+    except TracegradError as error:
+        raise error.located(machine.builder.location) from None
+
+
+def _refuse_random(machine: Machine, function: Any) -> None:
+    owner = type(getattr(function, "__self__", None))
+    modules = (module_of(function), module_of(owner))
+    if any(m == "random" or m.startswith("numpy.random") for m in modules):
+        raise TracingError(
+            "random numbers would be drawn once, while tracing.",
+            machine.builder.location,
+            "Draw them outside, and pass them as an argument.",
+        )
+
+
+def has_tracer(value: Any) -> bool:
+    """Whether something traced is in a value or a nest of containers."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(has_tracer, value))
+    if isinstance(value, dict):
+        return any(map(has_tracer, value.values()))
+    if isinstance(value, slice):
+        return has_tracer((value.start, value.stop, value.step))
+    return isinstance(value, Tracer)

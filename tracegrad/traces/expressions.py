@@ -1,0 +1,395 @@
+"""Evaluate the expressions of a traced function.
+
+Each kind of expression has one function here, found in ``_EVALUATE`` by its node. What
+a value does (an operator, a call, an index) happens on behalf of the line it stands on.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from tracegrad.errors import ControlFlowError
+from tracegrad.traces.finder import nested_code
+from tracegrad.traces.objects import (
+    get_attribute,
+    get_item,
+    set_attribute,
+    set_item,
+    unpack,
+)
+from tracegrad.traces.scope import Frame, truth
+from tracegrad.traces.sequences import items, static_key
+from tracegrad.traces.tracer import Tracer
+
+BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Invert: operator.invert,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+}
+
+
+def evaluate(node: ast.expr, frame: Frame) -> Any:
+    """The value of an expression: a tracer, or an ordinary object."""
+    handler = _EVALUATE.get(type(node))
+    if handler is None:
+        frame.at(node.lineno)
+        raise frame.refused(
+            f"{type(node).__name__.lower()} expressions can't be traced.",
+            "Compute it outside the traced function.",
+        )
+    return handler(node, frame)
+
+
+# --- names, attributes, items ------------------------------------------------------
+
+
+def _constant(node: ast.Constant, frame: Frame) -> Any:
+    return node.value
+
+
+def _name(node: ast.Name, frame: Frame) -> Any:
+    frame.at(node.lineno)
+    return frame.load(frame.mangled(node.id))
+
+
+def _attribute(node: ast.Attribute, frame: Frame) -> Any:
+    value = evaluate(node.value, frame)
+    frame.at(node.end_lineno or node.lineno)
+    return get_attribute(value, frame.mangled(node.attr), frame)
+
+
+def _subscript(node: ast.Subscript, frame: Frame) -> Any:
+    value = evaluate(node.value, frame)
+    index = evaluate(node.slice, frame)
+    frame.at(node.lineno)
+    return get_item(value, index, frame)
+
+
+def _slice(node: ast.Slice, frame: Frame) -> slice:
+    bounds = (node.lower, node.upper, node.step)
+    return slice(*(None if b is None else evaluate(b, frame) for b in bounds))
+
+
+# --- operators ---------------------------------------------------------------------
+
+
+def _binary(node: ast.BinOp, frame: Frame) -> Any:
+    left, right = evaluate(node.left, frame), evaluate(node.right, frame)
+    frame.at(node.lineno)
+    return BINARY[type(node.op)](left, right)
+
+
+def _unary(node: ast.UnaryOp, frame: Frame) -> Any:
+    value = evaluate(node.operand, frame)
+    frame.at(node.lineno)
+    if isinstance(node.op, ast.Not):
+        return not truth(frame, value, "'not'")
+    return _UNARY[type(node.op)](value)
+
+
+def _compare(node: ast.Compare, frame: Frame) -> Any:
+    """A comparison; a chain is the conjunction of its links."""
+    left = evaluate(node.left, frame)
+    result: Any = True
+    for kind, comparator in zip(node.ops, node.comparators, strict=True):
+        right = evaluate(comparator, frame)
+        frame.at(node.lineno)
+        link = _related(kind, left, right, frame)
+        result = link if result is True else _both(result, link, frame)
+        if not isinstance(result, (Tracer, np.ndarray)) and not result:
+            return result
+        left = right
+    return result
+
+
+def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
+    if isinstance(kind, (ast.In, ast.NotIn)):
+        machine = frame.machine
+        found = left in machine.outside.opened(machine.builder, right)
+        return found if isinstance(kind, ast.In) else not found
+    return _COMPARE[type(kind)](left, right)
+
+
+def _both(first: Any, second: Any, frame: Frame) -> Any:
+    """``first and second`` of two comparisons."""
+    try:
+        known = truth(frame, first, "a chained comparison")
+    except ControlFlowError:
+        # Comparing has no effect, so both sides of a chain may be evaluated.
+        if any(isinstance(x, Tracer) and x.ndim for x in (first, second)):
+            raise
+        return first & second
+    return second if known else first
+
+
+def _boolean(node: ast.BoolOp, frame: Frame) -> Any:
+    stops_at = isinstance(node.op, ast.Or)
+    word = "'or'" if stops_at else "'and'"
+    value: Any = None
+    for operand in node.values[:-1]:
+        value = evaluate(operand, frame)
+        frame.at(operand.lineno)
+        if truth(frame, value, word) is stops_at:
+            return value
+    return evaluate(node.values[-1], frame)
+
+
+def _conditional(node: ast.IfExp, frame: Frame) -> Any:
+    test = evaluate(node.test, frame)
+    frame.at(node.lineno)
+    chosen = truth(frame, test, "a conditional expression")
+    return evaluate(node.body if chosen else node.orelse, frame)
+
+
+def _walrus(node: ast.NamedExpr, frame: Frame) -> Any:
+    value = evaluate(node.value, frame)
+    frame.home().store(frame.mangled(node.target.id), value)
+    return value
+
+
+# --- displays ----------------------------------------------------------------------
+
+
+def _elements(nodes: list[ast.expr], frame: Frame) -> Iterator[Any]:
+    for node in nodes:
+        if isinstance(node, ast.Starred):
+            yield from items(frame.machine, evaluate(node.value, frame))
+        else:
+            yield evaluate(node, frame)
+
+
+def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Any, ...]:
+    return tuple(_elements(node.elts, frame))
+
+
+def _list(node: ast.List, frame: Frame) -> list[Any]:
+    return list(_elements(node.elts, frame))
+
+
+def _set(node: ast.Set, frame: Frame) -> set[Any]:
+    return set(_elements(node.elts, frame))
+
+
+def _dict(node: ast.Dict, frame: Frame) -> dict[Any, Any]:
+    result: dict[Any, Any] = {}
+    machine = frame.machine
+    for key, value in zip(node.keys, node.values, strict=True):
+        if key is None:
+            spread = evaluate(value, frame)
+            result.update(machine.outside.opened(machine.builder, spread))
+        else:
+            result[static_key(evaluate(key, frame))] = evaluate(value, frame)
+    return result
+
+
+def _joined(node: ast.JoinedStr, frame: Frame) -> str:
+    return "".join(str(evaluate(part, frame)) for part in node.values)
+
+
+def _formatted(node: ast.FormattedValue, frame: Frame) -> str:
+    value = static_key(evaluate(node.value, frame))
+    spec = evaluate(node.format_spec, frame) if node.format_spec else ""
+    if isinstance(value, Tracer):
+        return repr(value)
+    match chr(max(node.conversion, 0)):
+        case "r":
+            value = repr(value)
+        case "s":
+            value = str(value)
+        case "a":
+            value = ascii(value)
+    return format(value, spec)
+
+
+# --- comprehensions ----------------------------------------------------------------
+
+_Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+
+
+def _runs(node: _Comprehension, frame: Frame) -> Iterator[Frame]:
+    """The comprehension's scope, once for each combination of its targets."""
+    inner = frame.inner()
+    first = evaluate(node.generators[0].iter, frame)
+
+    def loop(depth: int, iterable: Any) -> Iterator[Frame]:
+        generator = node.generators[depth]
+        if generator.is_async:
+            raise frame.refused(
+                "async comprehensions can't be traced.", "Use an ordinary one."
+            )
+        for item in items(frame.machine, iterable):
+            bind(generator.target, item, inner)
+            conditions = (evaluate(test, inner) for test in generator.ifs)
+            if not all(truth(inner, c, "a comprehension's 'if'") for c in conditions):
+                continue
+            if depth + 1 == len(node.generators):
+                yield inner
+            else:
+                rest = evaluate(node.generators[depth + 1].iter, inner)
+                yield from loop(depth + 1, rest)
+
+    return loop(0, first)
+
+
+def _list_comprehension(node: ast.ListComp, frame: Frame) -> list[Any]:
+    return [evaluate(node.elt, inner) for inner in _runs(node, frame)]
+
+
+def _set_comprehension(node: ast.SetComp, frame: Frame) -> set[Any]:
+    return {evaluate(node.elt, inner) for inner in _runs(node, frame)}
+
+
+def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
+    # Evaluated at once: what it yields doesn't depend on when it is asked.
+    return iter([evaluate(node.elt, inner) for inner in _runs(node, frame)])
+
+
+def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:
+    return {
+        static_key(evaluate(node.key, inner)): evaluate(node.value, inner)
+        for inner in _runs(node, frame)
+    }
+
+
+# --- calls and functions -----------------------------------------------------------
+
+
+def _call(node: ast.Call, frame: Frame) -> Any:
+    function = evaluate(node.func, frame)
+    args = list(_elements(node.args, frame))
+    kwargs: dict[str, Any] = {}
+    machine = frame.machine
+    for keyword in node.keywords:
+        value = evaluate(keyword.value, frame)
+        if keyword.arg is None:
+            kwargs.update(machine.outside.opened(machine.builder, value))
+        else:
+            kwargs[keyword.arg] = value
+    frame.at(node.lineno)
+    needs_frame = _FRAME_FUNCTIONS.get(id(function))
+    if needs_frame is not None:
+        return needs_frame(frame, *args)
+    return machine.call(function, *args, **kwargs)
+
+
+def _super(frame: Frame, *args: Any) -> Any:
+    if args:
+        return super(*args)
+    home = frame.home()
+    return super(home.load("__class__"), home.load(home.code.co_varnames[0]))
+
+
+def _refuse_frame_function(frame: Frame, *args: Any) -> Any:
+    raise frame.refused(
+        "eval, exec, locals, vars and input can't be traced.",
+        "Call it outside the traced function.",
+    )
+
+
+_FRAME_FUNCTIONS: dict[int, Callable[..., Any]] = {
+    id(super): _super,
+    id(globals): lambda frame: frame.namespace,
+    **{id(f): _refuse_frame_function for f in (eval, exec, locals, vars, input)},
+}
+
+
+def make_function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame
+) -> FunctionType:
+    """A nested function: a real one, with the trace's own cells in its closure."""
+    code = nested_code(frame.code, node)
+    if code is None:
+        raise frame.refused(
+            "a nested function's code was not found.", "Define it at module level."
+        )
+    arguments = node.args
+    defaults = tuple(evaluate(d, frame) for d in arguments.defaults)
+    cells = tuple(frame.cell(name) for name in code.co_freevars)
+    function = FunctionType(
+        code, frame.namespace, code.co_name, defaults or None, cells
+    )
+    function.__kwdefaults__ = {
+        argument.arg: evaluate(default, frame)
+        for argument, default in zip(
+            arguments.kwonlyargs, arguments.kw_defaults, strict=True
+        )
+        if default is not None
+    }
+    return frame.machine.own(function)
+
+
+def bind(target: ast.expr, value: Any, frame: Frame) -> None:
+    """Assign to a name, or unpack into several."""
+    match target:
+        case ast.Name(id=name):
+            frame.store(frame.mangled(name), value)
+        case ast.Tuple(elts=targets) | ast.List(elts=targets):
+            starred = [isinstance(t, ast.Starred) for t in targets]
+            parts = unpack(starred, value, frame.machine)
+            for inner, item in zip(targets, parts, strict=True):
+                bind(inner, item, frame)
+        case ast.Starred(value=inner):
+            bind(inner, value, frame)
+        case ast.Attribute(value=owner, attr=name):
+            set_attribute(evaluate(owner, frame), frame.mangled(name), value, frame)
+        case ast.Subscript(value=owner, slice=index):
+            container = evaluate(owner, frame)
+            set_item(container, evaluate(index, frame), value, frame)
+
+
+_EVALUATE: dict[type[ast.expr], Callable[[Any, Frame], Any]] = {
+    ast.Constant: _constant,
+    ast.Name: _name,
+    ast.Attribute: _attribute,
+    ast.Subscript: _subscript,
+    ast.Slice: _slice,
+    ast.BinOp: _binary,
+    ast.UnaryOp: _unary,
+    ast.Compare: _compare,
+    ast.BoolOp: _boolean,
+    ast.IfExp: _conditional,
+    ast.NamedExpr: _walrus,
+    ast.Tuple: _tuple,
+    ast.List: _list,
+    ast.Set: _set,
+    ast.Dict: _dict,
+    ast.JoinedStr: _joined,
+    ast.FormattedValue: _formatted,
+    ast.ListComp: _list_comprehension,
+    ast.SetComp: _set_comprehension,
+    ast.GeneratorExp: _generator,
+    ast.DictComp: _dict_comprehension,
+    ast.Call: _call,
+    ast.Lambda: lambda node, frame: make_function(cast("ast.Lambda", node), frame),
+}

@@ -1,0 +1,1 @@
+"""Graph to graph: derivatives, and what cleans up after them."""

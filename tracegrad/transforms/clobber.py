@@ -1,0 +1,157 @@
+"""The clobber test: is a cell that was read still the same when the program has ended?
+
+If so, the reverse sweep reads it again, and nothing needs to be stored. For a read
+``r[I]`` and each write ``r[J]``, it has to be shown that a write that comes later, in
+the same iteration or in a later one of any loop around both, has ``I`` and ``J`` differ
+along some axis. Bounds of indices prove that for factorisations, sweeps over grids,
+dynamic programs and recurrences.
+
+A negative index wraps, so an index that isn't proved to be ``>= 0`` proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracegrad.ir.graph import Equation, Graph, Operand, Value
+from tracegrad.ir.shapes import Dim
+from tracegrad.transforms.affine import (
+    Bounds,
+    Form,
+    Prover,
+    Renamed,
+    Symbol,
+    affine,
+    combine,
+    constant,
+    rename,
+)
+from tracegrad.transforms.cells import Place, place_of
+from tracegrad.transforms.regions import (
+    Structure,
+    carried,
+    for_,
+    is_ref,
+    while_,
+    written,
+)
+
+
+class Clobber:
+    """Answers for one graph, as it was when asked."""
+
+    def __init__(self, structure: Structure) -> None:
+        self._structure = structure
+        self._writers: dict[Operand, list[Equation]] = {}
+        self._renamed: set[Operand] = set()  # Refs that go by several names
+        for equation in structure.place:
+            ref = written(equation)
+            if ref is not None:
+                self._writers.setdefault(ref, []).append(equation)
+            for c in carried(equation):
+                if is_ref(c.initial):
+                    self._renamed |= {c.initial, c.param, c.output}
+
+    def intact(self, place: Place, equation: Equation) -> bool:
+        """Whether cells, as they are just after an equation, stay so to the end."""
+        if not is_ref(place.base):
+            return True
+        if place.base in self._renamed:
+            return False
+        return all(
+            self._spares(place, equation, writer)
+            for writer in self._writers.get(place.base, [])
+        )
+
+    def _spares(self, place: Place, equation: Equation, writer: Equation) -> bool:
+        """Whether no later run of a writer touches the cells."""
+        target = place_of(writer)
+        if target is None:
+            return False
+        where = self._structure.place
+        (here, k), (there, j) = where[equation], where[writer]
+        path, other = self._structure.path(here), self._structure.path(there)
+        shared = [a for a, b in zip(path, other, strict=False) if a is b]
+        n = len(shared)
+        if len(path) > n:
+            k = where[self._structure.owner[path[n]]][1]
+        if len(other) > n:
+            j = where[self._structure.owner[other[n]]][1]
+        loops = [g for g in shared if self._structure.is_body(g)]
+        assert isinstance(place.base, Value)
+        fresh = self._structure.path(place.base.graph)
+        for loop in loops:
+            # A Ref made in the loop is another one in the next iteration.
+            moved = other[other.index(loop) :]
+            if loop not in fresh and not self._apart(place, target, moved, loop):
+                return False
+        if j == k and len(path) > n and len(other) > n:
+            inside = self._structure.owner[path[n]]
+            return inside.primitive is not while_
+        return j <= k or self._apart(place, target, other[n:], None)
+
+    def _apart(
+        self, place: Place, target: Place, moved: Sequence[Graph], loop: Graph | None
+    ) -> bool:
+        """Whether a write in another iteration of regions differs along some axis."""
+        further: dict[Symbol, Bounds] = {}
+        if loop is not None:
+            index = loop.params[0]
+            further[Renamed(index)] = self._later(self._structure.owner[loop], index)
+        prover = Prover(self._structure, moved, further)
+        return disjoint(prover, place, target, moved)
+
+    def _later(self, loop: Equation, index: Value) -> Bounds:
+        """What bounds the index in a later iteration."""
+        step, ascending = 1, True
+        if loop.primitive is for_:
+            step = abs(loop.params["step"])
+            ascending = (loop.params["step"] > 0) != loop.params["reversed"]
+        if ascending:
+            return [{index: 1, (): step}], []
+        return [], [{index: 1, (): -step}]
+
+
+def disjoint(
+    prover: Prover, place: Place, target: Place, moved: Sequence[Graph] = ()
+) -> bool:
+    """Whether two places of one array share no cell, whatever the indices are."""
+    for axis, size in enumerate(place.base.type.shape):
+        first, last = extent(place, axis)
+        low, high = (rename(f, moved) for f in extent(target, axis))
+        if not (
+            prover.at_least(combine(low, last, -1), 1)
+            or prover.at_least(combine(first, high, -1), 1)
+        ):
+            continue
+        if _unwrapped(prover, first, size) and _unwrapped(prover, low, size):
+            return True
+    return False
+
+
+def extent(place: Place, axis: int) -> tuple[Form, Form]:
+    """The least and greatest index along an axis."""
+    start = affine(place.index[axis])
+    size, step = place.sizes[axis], place.steps[axis]
+    if size is None:
+        return start, start
+    end = combine(start, combine(affine(size), constant(-1)), step)
+    return (start, end) if step > 0 else (end, start)
+
+
+def in_bounds(prover: Prover, place: Place) -> bool:
+    """Whether every index is sure to be inside the array."""
+    for axis, size in enumerate(place.base.type.shape):
+        if place.sizes[axis] is not None:
+            continue  # a window was checked when it was taken
+        first, last = extent(place, axis)
+        below = combine(affine(size), last, -1)
+        if not prover.at_least(first, 0) or not prover.at_least(below, 1):
+            return False
+    return True
+
+
+def _unwrapped(prover: Prover, index: Form, size: Dim) -> bool:
+    """Whether an index is counted from the front: it is >= 0, or the very last."""
+    last = combine(index, affine(size), -1)
+    return prover.at_least(index, 0) or prover.at_least(last, -1)

@@ -1,0 +1,270 @@
+"""Materialising residuals: storage, stores, loads, and values made again.
+
+Storage has one axis per loop where all the bounds are known before the nest is entered.
+Otherwise it grows: a ``while_`` by itself counts its positions, and anything deeper
+pushes onto a stack, whose top is an integer in a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from tracegrad.ir.graph import Builder, Equation, Graph, Literal, Operand, Value
+from tracegrad.ir.graph import substitute
+from tracegrad.ir.types import RefType
+from tracegrad.primitives import refs, storage
+from tracegrad.primitives.control import for_, while_
+from tracegrad.traces.tracer import Tracer
+from tracegrad.transforms import cells
+from tracegrad.transforms.rebuild import Recipe
+from tracegrad.transforms.regions import (
+    Structure,
+    adopt,
+    carried,
+    draft,
+    replace_here,
+)
+from tracegrad.transforms.sweep import trip_count
+
+STRIP = 64
+"""The capacity with which growing storage starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """Where the values of one region are kept.
+
+    lengths: of the axes that loops index; None if it grows.
+    top: the cell with the number of values on the stack, if it is one.
+    """
+
+    lengths: tuple[Operand, ...] | None
+    top: Operand | None
+
+
+class Materialiser:
+    """Edits a graph of two sweeps.
+
+    Args:
+        builder: of that graph.
+        structure: of the graph as it is.
+        mirrors: by the forward regions.
+        kept: the values to store.
+        rebuilt: those to make again, and how.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        structure: Structure,
+        mirrors: Mapping[Graph, Graph],
+        kept: Collection[Value],
+        rebuilt: Mapping[Value, Recipe],
+    ) -> None:
+        self._builder = builder
+        self._structure = structure
+        self._mirrors = mirrors
+        self._kept: dict[Graph, list[Value]] = {}
+        self._rebuilt = rebuilt
+        self._known: dict[Value, Operand] = {}
+        self._names = sum(e.primitive is storage.reserve for e in structure.place)
+        for value in kept:
+            self._kept.setdefault(value.graph, []).append(value)
+
+    def run(self) -> None:
+        """Make all values available, outer regions first."""
+        regions = sorted(
+            {v.graph for v in self._rebuilt} | set(self._kept),
+            key=lambda g: len(self._structure.path(g)),
+        )
+        for region in regions:
+            self._region(region)
+        for mirror in self._mirrors.values():
+            replace_here(mirror, self._known)
+
+    @staticmethod
+    def rectangular(structure: Structure, graph: Graph) -> bool:
+        """Whether the loops around a region all have bounds known outside them."""
+        return all(
+            structure.owner[loop].primitive is for_
+            and all(
+                isinstance(x, Literal) or x.graph not in structure.owner
+                for x in structure.owner[loop].inputs[:2]
+            )
+            for loop in structure.loops(graph)
+        )
+
+    def _region(self, region: Graph) -> None:
+        """Make a region's values available at the head of its mirror."""
+        mirror = self._mirrors[region]
+        head = draft(self._builder, mirror, exact=True)
+        self._keep(region, head)
+        for value, recipe in self._rebuilt.items():
+            if value.graph is region:
+                self._make(value, recipe, head, region)
+        mirror.equations[:0] = adopt(mirror, head.graph.equations)
+
+    # --- making again --------------------------------------------------------------
+
+    def _make(
+        self, value: Value, recipe: Recipe, head: Builder, region: Graph
+    ) -> None:
+        if value in self._known:
+            return
+        for operand in recipe.operands:
+            if operand.graph is region and operand in self._rebuilt:
+                self._make(operand, self._rebuilt[operand], head, region)
+        equation = recipe.equation
+        if recipe.how == "index":
+            self._known[value] = self._mirrors[region].params[0]
+            return
+        assert equation is not None
+        if recipe.how == "again":
+            head.replay([equation], self._known)
+        elif recipe.how == "cell":
+            place = cells.place_of(equation)
+            assert place is not None
+            index = tuple(substitute(x, self._known) for x in place.index)
+            cell = cells.Place(place.base, index, place.sizes, place.steps)
+            self._known[value] = cells.load(head, cell)
+        else:
+            self._known[value] = self._count(value, equation, head, region)
+        cells.named(self._known[value], value.name)
+
+    def _count(
+        self, value: Value, loop: Equation, head: Builder, region: Graph
+    ) -> Operand:
+        """An integer that grew by the same in each iteration."""
+        (entry,) = (c for c in carried(loop) if c.param is value)
+        assert isinstance(entry.next, Value)
+        made = entry.next.definition
+        assert made is not None
+        change = made.inputs[1] if made.inputs[0] is value else made.inputs[0]
+
+        def tracer(operand: Operand) -> Tracer:
+            return Tracer(head, substitute(operand, self._known))
+
+        number = Tracer(head, self._mirrors[region].params[0])
+        if loop.primitive is for_:
+            number = _iteration(number, tracer(loop.inputs[0]), loop)
+        grown = number * tracer(change)
+        total = made.primitive(tracer(entry.initial), grown)
+        operand: Operand = total.operand
+        return operand
+
+    # --- storing -------------------------------------------------------------------
+
+    def _keep(self, region: Graph, head: Builder) -> None:
+        values = self._kept.get(region)
+        if not values:
+            return
+        outside = draft(self._builder, self._structure.root, exact=True)
+        shelf = self._shelf(region, outside)
+        before = draft(self._builder, region, exact=True)
+        index = self._push(shelf, region, before)
+        back = self._pop(shelf, region, head)
+        for value in values:
+            ref = self._reserve(shelf, value, outside)
+            if shelf.lengths is None:
+                before.emit(storage.grow, (ref, index[0]))
+            writing = draft(self._builder, region, exact=True)
+            cells.store(writing, _slot(ref, value, index), value)
+            self._insert_after(value, writing.graph, region)
+            self._known[value] = cells.load(head, _slot(ref, value, back))
+            cells.named(self._known[value], value.name)
+        region.equations[:0] = adopt(region, before.graph.equations)
+        root = self._structure.root
+        nest = self._structure.owner[self._structure.path(region)[1]]
+        at = root.equations.index(nest)
+        root.equations[at:at] = adopt(root, outside.graph.equations)
+
+    def _shelf(self, region: Graph, outside: Builder) -> _Shelf:
+        loops = [self._structure.owner[g] for g in self._structure.loops(region)]
+        if self.rectangular(self._structure, region):
+            return _Shelf(tuple(_trips(loop, outside) for loop in loops), None)
+        if len(loops) == 1:
+            return _Shelf(None, None)
+        params = {"shape": (), "dtype": "int64", "fill": 0}
+        top = outside.emit1(refs.alloc, (), params)
+        return _Shelf(None, cells.named(top, "top"))
+
+    def _reserve(self, shelf: _Shelf, value: Value, outside: Builder) -> Operand:
+        self._names += 1
+        name = f"{value.name or 't'}_kept"
+        lengths = shelf.lengths
+        if lengths is None:
+            lengths = (Literal(STRIP, "int64"),)
+        params = {
+            "name": f"kept{self._names}",
+            "dtype": value.type.dtype,
+            "cell": value.type.shape,
+            "fill": None,
+            "grows": shelf.lengths is None,
+        }
+        return cells.named(outside.emit1(storage.reserve, lengths, params), name)
+
+    def _push(
+        self, shelf: _Shelf, region: Graph, before: Builder
+    ) -> tuple[Operand, ...]:
+        """The forward sweep's index into storage."""
+        if shelf.top is None:
+            return self._numbers(region, before, self._structure.loops(region))
+        cell = cells.whole(shelf.top)
+        top = Tracer(before, cells.load(before, cell))
+        cells.store(before, cell, (top + 1).operand)
+        return (top.operand,)
+
+    def _pop(self, shelf: _Shelf, region: Graph, head: Builder) -> tuple[Operand, ...]:
+        """The reverse sweep's."""
+        if shelf.top is None:
+            loops = [self._mirrors[g] for g in self._structure.loops(region)]
+            return self._numbers(region, head, loops)
+        cell = cells.whole(shelf.top)
+        top = Tracer(head, cells.load(head, cell)) - 1
+        cells.store(head, cell, top.operand)
+        return (top.operand,)
+
+    def _numbers(
+        self, region: Graph, builder: Builder, loops: list[Graph]
+    ) -> tuple[Operand, ...]:
+        """The iteration numbers of the loops around a region."""
+        owners = [self._structure.owner[g] for g in self._structure.loops(region)]
+        found = []
+        for loop, owner in zip(loops, owners, strict=True):
+            number = Tracer(builder, loop.params[0])
+            if owner.primitive is not while_:
+                number = _iteration(number, Tracer(builder, owner.inputs[0]), owner)
+            found.append(number.operand)
+        return tuple(found)
+
+    def _insert_after(self, value: Value, made: Graph, region: Graph) -> None:
+        """Put equations right after a value's definition."""
+        at = 0
+        if value.definition is not None:
+            at = region.equations.index(value.definition) + 1
+        region.equations[at:at] = adopt(region, made.equations)
+
+
+def _slot(ref: Operand, value: Value, index: tuple[Operand, ...]) -> cells.Place:
+    """The cells of storage that hold one value."""
+    shape = value.type.shape
+    zeros = (Literal(0, "int64"),) * len(shape)
+    sizes = (*(None,) * len(index), *shape)
+    assert isinstance(ref.type, RefType)
+    return cells.Place(ref, (*index, *zeros), sizes, (1,) * len(sizes))
+
+
+def _trips(loop: Equation, builder: Builder) -> Operand:
+    lo, hi = (Tracer(builder, x) for x in loop.inputs[:2])
+    found = trip_count(lo, hi, loop.params["step"])
+    operand: Operand = found.operand if isinstance(found, Tracer) else found
+    return operand
+
+
+def _iteration(index: Tracer, lo: Tracer, loop: Equation) -> Tracer:
+    """How many steps an index is from its loop's start."""
+    distance = index - lo if lo.operand != Literal(0, "int64") else index
+    step = loop.params["step"]
+    found: Tracer = distance if step == 1 else distance // step
+    return found

@@ -1,0 +1,130 @@
+"""Residuals: make available what the reverse sweep needs of forward regions.
+
+The sweep was built using forward values freely. Those of regions are *needed*: each is
+rebuilt at the head of the mirror region, or stored as it is computed and loaded there.
+
+A nest of loops whose needed values can all be rebuilt stores nothing, whatever that
+costs: its forward loops then often die, or fuse with the mirror. For the others, one
+minimum cut weighs what is stored against what is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tracegrad.ir.graph import Builder, Graph, Value, values_of
+from tracegrad.transforms.materialise import Materialiser
+from tracegrad.transforms.mincut import UNCUTTABLE, Network
+from tracegrad.transforms.rebuild import EACH, Recipe, Recipes, elements
+from tracegrad.transforms.regions import Structure, is_ref
+
+STORE, GROWING_STORE = 5, 15
+
+
+def resolve(builder: Builder, graph: Graph, mirrors: Mapping[Graph, Graph]) -> None:
+    """Edit a graph of two sweeps so that each value is used where it is seen.
+
+    mirrors: by the forward regions.
+    """
+    structure = Structure(graph)
+    recipes = Recipes(structure, mirrors)
+    needed = _needed(structure, recipes, mirrors)
+    found = _reachable(recipes, needed)
+    kept, rebuilt = _decide(structure, needed, found)
+    if any(is_ref(value) for value in kept):
+        raise NotImplementedError("a Ref made in a loop is needed to reverse it")
+    Materialiser(builder, structure, mirrors, kept, rebuilt).run()
+
+
+def _needed(
+    structure: Structure, recipes: Recipes, mirrors: Mapping[Graph, Graph]
+) -> list[Value]:
+    """The forward values that mirrors use, in order of first use."""
+    found: dict[Value, None] = {}
+    for mirror in mirrors.values():
+        if mirror not in structure.owner:
+            continue
+        operands = [x for e in mirror.equations for x in e.inputs] + mirror.results
+        found.update(
+            dict.fromkeys(x for x in values_of(operands) if recipes.is_forward(x))
+        )
+    return list(found)
+
+
+def _reachable(recipes: Recipes, needed: list[Value]) -> dict[Value, Recipe | None]:
+    """Needed values and all that rebuilding them could take, with their recipes."""
+    found: dict[Value, Recipe | None] = {}
+    todo = list(reversed(needed))
+    while todo:
+        value = todo.pop()
+        if value not in found:
+            recipe = found[value] = recipes.recipe(value)
+            todo += recipe.operands if recipe is not None else ()
+    return found
+
+
+def _decide(
+    structure: Structure, needed: list[Value], found: Mapping[Value, Recipe | None]
+) -> tuple[list[Value], dict[Value, Recipe]]:
+    """Which values are stored, and which are rebuilt and how."""
+    free = _free(structure, found)
+    cut = Network()
+    for value in needed:
+        cut.edge("source", ("available", value), UNCUTTABLE)
+    for value, recipe in found.items():
+        available, computed = ("available", value), ("computed", value)
+        weight = elements(value) * EACH ** len(structure.loops(value.graph))
+        price = GROWING_STORE if _grows(structure, value.graph) else STORE
+        store = UNCUTTABLE if value in free else price * weight
+        cut.edge(available, computed, store)
+        if recipe is None:
+            # Dear, but not impossible: it must be stored then.
+            cut.edge(computed, "sink", UNCUTTABLE)
+            continue
+        depth = EACH ** len(structure.loops(value.graph))
+        cut.edge(computed, "sink", recipe.cost * depth)
+        for operand in recipe.operands:
+            cut.edge(computed, ("available", operand), UNCUTTABLE)
+    side = cut.source_side("source", "sink")
+    kept = []
+    rebuilt: dict[Value, Recipe] = {}
+    for value, recipe in found.items():
+        if ("available", value) in side:
+            if ("computed", value) not in side:
+                kept.append(value)
+            elif recipe is not None:
+                rebuilt[value] = recipe
+    return kept, rebuilt
+
+
+def _free(structure: Structure, found: Mapping[Value, Recipe | None]) -> set[Value]:
+    """Values of nests where everything needed can be rebuilt."""
+    possible: dict[Value, bool] = {}
+
+    def can(value: Value) -> bool:
+        if value not in possible:
+            possible[value] = False
+            recipe = found[value]
+            possible[value] = recipe is not None and all(map(can, recipe.operands))
+        return possible[value]
+
+    nests: dict[Graph | None, list[Value]] = {}
+    for value in found:
+        path = structure.path(value.graph)
+        nests.setdefault(path[1] if len(path) > 1 else None, []).append(value)
+    return {
+        value
+        for values in nests.values()
+        if all(map(can, values))
+        for value in values
+    }
+
+
+def _grows(structure: Structure, graph: Graph) -> bool:
+    """Whether how often a region runs is unknown when its nest is entered."""
+    return not is_rectangular(structure, graph)
+
+
+def is_rectangular(structure: Structure, graph: Graph) -> bool:
+    """Whether the loops around a region all have bounds known outside them."""
+    return Materialiser.rectangular(structure, graph)

@@ -1,0 +1,411 @@
+"""The reverse sweep: pull cotangents back along a graph and through its regions.
+
+Each forward region gets a *mirror*, a region that runs its steps backwards. The sweep
+uses forward values freely, also those of regions that a mirror can't see; ``residuals``
+then makes them available.
+
+| forward             | mirror                                                  |
+|---------------------|---------------------------------------------------------|
+| ``v = load(r, i)``  | ``r_bar[i] += v_bar``                                   |
+| ``store(r, v, i)``  | ``v_bar += r_bar[i]``, then ``r_bar[i] = 0``            |
+| ``accumulate``      | ``v_bar += r_bar[i]``                                   |
+| ``r = copy(x)``     | ``x_bar += r_bar``                                      |
+| ``for_``, ``while_``| the same iterations the other way round; cotangents of  |
+|                     | carried values are carried back                         |
+| ``cond``            | the same branch                                         |
+
+A scalar's cotangent that leaves a region is carried by the mirror loop. An array's
+accumulates in place, in a Ref that the mirror of the array's own region allocates, so
+that reading one cell never costs an operation on the whole array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracegrad.errors import DifferentiationError
+from tracegrad.ir.graph import Builder, Equation, Graph, Operand, Value, substitute
+from tracegrad.ir.primitive import Elementwise, General, Linear
+from tracegrad.ir.types import ArrayType
+from tracegrad.primitives import refs, storage, structural
+from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.identities import size_value
+from tracegrad.traces.tracer import Tracer
+from tracegrad.transforms import cells
+from tracegrad.transforms.jvp import scale
+from tracegrad.transforms.regions import (
+    Carried,
+    body_of,
+    carried,
+    cond,
+    for_,
+    is_loop,
+    is_ref,
+    walk_in,
+    written,
+)
+
+_INDEX = ArrayType("int64")
+
+
+class Sweep:
+    """Cotangents so far, by the value they belong to.
+
+    Args:
+        builder: where the sweep is emitted.
+        known: what the forward sweep made of each value.
+        copies: what it made of each region.
+        active: values that carry cotangents.
+
+    Attributes:
+        mirrors: by the forward sweep's regions.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        known: dict[Value, Operand],
+        copies: dict[Graph, Graph],
+        active: set[Value],
+    ) -> None:
+        self._builder = builder
+        self._known = known
+        self._copies = copies
+        self._active = active
+        self._root = builder.graph
+        self._homes: dict[Graph, Graph] = {}
+        self._bars: dict[Graph, dict[Value, Any]] = {builder.graph: {}}
+        self._refs: dict[Value, Operand] = {}
+        self.mirrors: dict[Graph, Graph] = {}
+
+    # --- cotangents ----------------------------------------------------------------
+
+    def seed(self, result: Operand, cotangent: Operand) -> None:
+        """Start from the cotangent of a result."""
+        if not isinstance(result, Value) or result not in self._active:
+            return
+        if not is_ref(result):
+            self.add(result, Tracer(self._builder, cotangent))
+        elif result in self._refs:
+            self._accumulate_whole(result, cotangent)
+        else:
+            ref = self._builder.emit1(refs.copy, (cotangent,))
+            self._refs[result] = cells.named(ref, _barred(result))
+
+    def add(self, value: Operand, cotangent: Any) -> None:
+        """Add a contribution to a value's cotangent."""
+        if not isinstance(value, Value) or value not in self._active:
+            return
+        if value in self._refs or (value.type.ndim and self._is_outer(value)):
+            self._accumulate_whole(value, cotangent.operand)
+            return
+        bars = self._here
+        before = bars.get(value)
+        bars[value] = cotangent if before is None else before + cotangent
+
+    def cotangent(self, value: Value) -> Operand | None:
+        """The total, named after its value."""
+        ref = self._refs.get(value)
+        if ref is not None:
+            return cells.load(self._builder, cells.whole(ref))
+        total = self._here.get(value)
+        return None if total is None else cells.named(total.operand, _barred(value))
+
+    @property
+    def _here(self) -> dict[Value, Any]:
+        return self._bars[self._builder.graph]
+
+    def _home(self, value: Value) -> Graph:
+        """The mirror of the region that defines a value."""
+        return self._homes.get(value.graph, self._root)
+
+    def _is_outer(self, value: Value) -> bool:
+        return self._home(value) is not self._builder.graph
+
+    def _new(self, operand: Operand) -> Operand:
+        return substitute(operand, self._known)
+
+    def _adjoint(self, value: Value) -> Operand:
+        """The Ref that holds the cotangent of a Ref, or of an array read in places."""
+        if value not in self._refs:
+            home = self._home(value)
+            with self._builder.inside(home):
+                before = self._bars[home].pop(value, None)
+                if before is None:
+                    ref = cells.zeros(self._builder, self._new(value), _barred(value))
+                else:
+                    ref = self._builder.emit1(refs.copy, (before.operand,))
+            self._refs[value] = cells.named(ref, _barred(value))
+        return self._refs[value]
+
+    def _accumulate_whole(self, value: Value, cotangent: Operand) -> None:
+        place = cells.whole(self._adjoint(value))
+        cells.accumulate(self._builder, place, cotangent)
+
+    # --- equations -----------------------------------------------------------------
+
+    def block(self, graph: Graph) -> None:
+        """Pull back a graph's equations, last first."""
+        for equation in reversed(graph.equations):
+            with self._builder.at(equation.location):
+                if is_loop(equation):
+                    self._loop(equation)
+                elif equation.primitive is cond:
+                    self._cond(equation)
+                elif equation.primitive.effect == "pure":
+                    self._pure(equation)
+                else:
+                    self._effect(equation)
+
+    def _pure(self, equation: Equation) -> None:
+        if not any(o in self._active for o in equation.outputs):
+            return
+        bars = [self.cotangent(o) for o in equation.outputs]
+        if all(bar is None for bar in bars):
+            return
+        builder = self._builder
+        primals = [Tracer(builder, self._new(x)) for x in equation.inputs]
+        outs = [Tracer(builder, self._known[o]) for o in equation.outputs]
+        tracers = [None if b is None else Tracer(builder, b) for b in bars]
+        if equation.primitive is structural.slice_ and self._slice(equation, bars[0]):
+            return
+        live = [isinstance(x, Value) and x in self._active for x in equation.inputs]
+        for x, contribution in pulled(equation, primals, outs, tracers, live):
+            if contribution is not None:
+                self.add(x, contribution)
+
+    def _slice(self, equation: Equation, bar: Operand | None) -> bool:
+        """Accumulate a window in place, if the array's cotangent is in a Ref."""
+        (x,) = equation.inputs
+        if not isinstance(x, Value) or x not in self._active or bar is None:
+            return False
+        if x not in self._refs and not self._is_outer(x):
+            return False
+        starts = (size_value(self._builder, d) for d in equation.params["starts"])
+        sizes, steps = equation.params["sizes"], equation.params["steps"]
+        place = cells.Place(self._adjoint(x), tuple(starts), sizes, steps)
+        cells.accumulate(self._builder, place, bar)
+        return True
+
+    def _effect(self, equation: Equation) -> None:
+        match equation.primitive:
+            case refs.load:
+                bar = self.cotangent(equation.outputs[0])
+                if bar is not None and equation.inputs[0] in self._active:
+                    place = self._place(equation)
+                    if cells.grows(place.base):
+                        entry = (place.base, place.index[0])
+                        self._builder.emit(storage.grow, entry)
+                    cells.accumulate(self._builder, place, bar)
+            case refs.store | refs.accumulate:
+                if equation.inputs[0] in self._active:
+                    self._write(equation)
+            case refs.copy:
+                (made,), (source,) = equation.outputs, equation.inputs
+                if made in self._refs and source in self._active:
+                    assert isinstance(source, Value)
+                    bar = cells.load(self._builder, cells.whole(self._refs[made]))
+                    if is_ref(source):
+                        self._accumulate_whole(source, bar)
+                    else:
+                        self.add(source, Tracer(self._builder, bar))
+
+    def _place(self, equation: Equation) -> cells.Place:
+        """The adjoint's cells for those that an equation reads or writes."""
+        place = cells.place_of(equation)
+        assert place is not None
+        assert isinstance(place.base, Value)
+        base, index = self._adjoint(place.base), tuple(map(self._new, place.index))
+        return cells.Place(base, index, place.sizes, place.steps)
+
+    def _write(self, equation: Equation) -> None:
+        ref, value = equation.inputs[:2]
+        assert isinstance(ref, Value)
+        if ref not in self._refs and not self._is_outer(ref):
+            return  # nothing later in the program reads it
+        place = self._place(equation)
+        if value in self._active:
+            bar = cells.load(self._builder, place)
+            self.add(value, Tracer(self._builder, bar))
+        if equation.primitive is refs.store:
+            cells.store(self._builder, place, cells.zero(self._builder, value.type))
+
+    # --- regions -------------------------------------------------------------------
+
+    def _touches(self, equation: Equation) -> bool:
+        """Whether anything active happens in an equation's regions."""
+        return any(
+            written(e) in self._active or any(o in self._active for o in e.outputs)
+            for e in walk_in(equation)
+        )
+
+    def _mirror(self, region: Graph) -> Graph:
+        mirror = Graph(region.name)
+        self._homes[region] = mirror
+        self._bars[mirror] = {}
+        self.mirrors[self._copies[region]] = mirror
+        return mirror
+
+    def _outer_bars(self, mirror: Graph) -> dict[Value, Any]:
+        """What a mirror adds to the cotangents of the scalars around it."""
+        return {
+            value: bar
+            for value, bar in self._bars[mirror].items()
+            if self._home(value) is not mirror
+        }
+
+    def _bar_or_zero(self, value: Value) -> Operand:
+        if is_ref(value):
+            return self._adjoint(value)
+        bar = self.cotangent(value)
+        return cells.zero(self._builder, value.type) if bar is None else bar
+
+    def _loop(self, equation: Equation) -> None:
+        if not self._touches(equation):
+            return
+        builder, body = self._builder, body_of(equation)
+        entries = [c for c in carried(equation) if c.output in self._active]
+        initial = [self._bar_or_zero(c.output) for c in entries]
+        bounds, params = self._backwards(equation)
+        mirror = self._mirror(body)
+        mirror.add_param(_INDEX, body.params[0].name)
+        names = [_barred(c.param) or _barred(c.output) for c in entries]
+        for start, name in zip(initial, names, strict=True):
+            mirror.add_param(start.type, name)
+        with builder.region(mirror):
+            self._enter(entries, mirror.params[1:])
+            self.block(body)
+            mirror.results = [self._bar_or_zero(c.param) for c in entries]
+            outer = self._outer_bars(mirror)
+            for value, bar in outer.items():
+                total = mirror.add_param(value.type, _barred(value))
+                mirror.results.append((Tracer(builder, total) + bar).operand)
+        for value in outer:
+            initial.append(self._bar_or_zero(value))
+        types = tuple(p.type for p in mirror.params)
+        made = builder.emit(
+            for_, [*bounds, *initial], params, (mirror,), (*types[1:], _INDEX)
+        )
+        count = len(entries)
+        for value, bar in zip(outer, made[count:], strict=False):
+            self._here[value] = Tracer(builder, cells.named(bar, _barred(value)))
+        for c, bar, name in zip(entries, made, names, strict=False):
+            cells.named(bar, name)
+            if is_ref(c.initial):
+                assert isinstance(c.initial, Value)
+                self._refs[c.initial] = bar
+            else:
+                self.add(c.initial, Tracer(builder, bar))
+
+    def _enter(self, entries: Sequence[Carried], params: Sequence[Value]) -> None:
+        """Give the next carried values what the later iteration found."""
+        for c, bar in zip(entries, params, strict=True):
+            if is_ref(c.param):
+                assert isinstance(c.next, Value)
+                self._refs[c.next] = bar
+            else:
+                self.add(c.next, Tracer(self._builder, bar))
+
+    def _backwards(self, loop: Equation) -> tuple[list[Operand], dict[str, Any]]:
+        """Bounds and parameters of a loop over the same iterations, last first."""
+        builder = self._builder
+        trips = Tracer(builder, self._known[loop.outputs[-1]])
+        if loop.primitive is not for_:
+            zero = size_value(builder, cells.Dim.constant(0))
+            params = {"step": 1, "reversed": True, "stops": False}
+            return [zero, trips.operand], params
+        step = loop.params["step"]
+        lo, hi = (Tracer(builder, self._new(x)) for x in loop.inputs[:2])
+        if loop.params["stops"] and not loop.params["reversed"]:
+            hi = lo + trips * step
+        elif loop.params["stops"]:
+            lo = lo + (trip_count(lo, hi, step) - trips) * step
+        flipped = not loop.params["reversed"]
+        return [lo.operand, hi.operand], {
+            "step": step,
+            "reversed": flipped,
+            "stops": False,
+        }
+
+    def _cond(self, equation: Equation) -> None:
+        if not self._touches(equation):
+            return
+        builder = self._builder
+        bars = [
+            self.cotangent(o) if o in self._active else None for o in equation.outputs
+        ]
+        mirrors = [self._mirror(region) for region in equation.regions]
+        for region, mirror in zip(equation.regions, mirrors, strict=True):
+            with builder.region(mirror):
+                for result, bar in zip(region.results, bars, strict=True):
+                    if bar is not None:
+                        self.add(result, Tracer(builder, bar))
+                self.block(region)
+        outer = [self._outer_bars(mirror) for mirror in mirrors]
+        values = list(dict.fromkeys([*outer[0], *outer[1]]))
+        # The results are new totals: a branch that adds nothing passes the old one.
+        for mirror, found in zip(mirrors, outer, strict=True):
+            with builder.region(mirror):
+                mirror.results = [self._total(v, found.get(v)) for v in values]
+        types = tuple(v.type for v in values)
+        predicate = self._new(equation.inputs[0])
+        made = builder.emit(cond, [predicate], {}, tuple(mirrors), types)
+        for value, bar in zip(values, made, strict=True):
+            self._here[value] = Tracer(builder, cells.named(bar, _barred(value)))
+
+    def _total(self, value: Value, more: Any) -> Operand:
+        """Inside a branch: a cotangent from before the branch, and more."""
+        parent = self._builder.graph.parent
+        assert parent is not None
+        before = self._bars[parent].get(value)
+        total = more if before is None else before if more is None else before + more
+        if total is None:
+            return cells.zero(self._builder, value.type)
+        operand: Operand = total.operand
+        return operand
+
+
+def pulled(
+    equation: Equation,
+    primals: list[Any],
+    outs: list[Any],
+    bars: list[Any],
+    live: list[bool],
+) -> list[tuple[Operand, Any]]:
+    """What a primitive's rule gives its operands."""
+    params, inputs = equation.params, equation.inputs
+    match equation.primitive.rule:
+        case Elementwise(partials, singular) if partials is not None:
+            entries = enumerate(partials(*outs, *primals, **params))
+            return [
+                (inputs[k], scale(bars[0], partial, safe=k in singular))
+                for k, partial in entries
+                if partial is not None and live[k]
+            ]
+        case Linear(transposes):
+            return [
+                (x, transposes[k](bars[0], *primals, **params))
+                for k, x in enumerate(inputs)
+                if live[k] and k in transposes
+            ]
+        case General(vjp=rule):
+            found = rule(bars, primals, outs, **params)
+            return list(zip(inputs, found, strict=True))
+    raise DifferentiationError(
+        f"{equation.primitive.name} has no derivative.",
+        equation.location,
+        "Wrap it in stop_gradient, or give it a custom_vjp.",
+    )
+
+
+def trip_count(lo: Any, hi: Any, step: int) -> Any:
+    """How many indices a range has."""
+    distance = hi - lo if step > 0 else lo - hi
+    if abs(step) != 1:
+        distance = (distance + (abs(step) - 1)) // abs(step)
+    return ew.maximum(distance, 0)
+
+
+def _barred(value: Value) -> str | None:
+    return f"{value.name}_bar" if value.name else None

@@ -1,0 +1,106 @@
+"""Reverse mode: pull cotangents back along a graph, emitting into a builder.
+
+The forward equations come first, then the reverse sweep. Whatever it emits are ordinary
+equations, so it can be differentiated again.
+
+A graph with regions or Refs is differentiated apart, where what the sweep needs of the
+forward regions can be found and stored, and then emitted as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value, substitute
+from tracegrad.transforms.activity import active
+from tracegrad.transforms.dce import prune
+from tracegrad.transforms.pipeline import PREPARE, run
+from tracegrad.transforms.residuals import resolve
+from tracegrad.transforms.sweep import Sweep
+
+
+def vjp(
+    builder: Builder,
+    graph: Graph,
+    arguments: Sequence[Operand],
+    wrt: Sequence[int],
+    cotangents: Sequence[Operand | None],
+) -> tuple[list[Operand], list[Operand | None]]:
+    """The results of a graph on arguments, and the cotangents of some arguments.
+
+    Args:
+        builder: where the equations go.
+        graph: the function; may use values of the builder's own graph, as constants.
+        arguments: one operand per parameter.
+        wrt: positions of the parameters whose cotangents are wanted.
+        cotangents: one per result; None is zero. That of a Ref is an array.
+
+    Returns:
+        The results, and a cotangent per position in ``wrt``, None where it is zero.
+    """
+    if all(e.primitive.effect == "pure" and not e.regions for e in graph.equations):
+        results, bars, _ = _emit(builder, graph, arguments, wrt, cotangents)
+        return results, bars
+    apart = Graph(graph.name, parent=graph.parent)
+    params = [apart.add_param(p.type, p.name) for p in graph.params]
+    seeds: list[Operand | None] = []
+    given: list[Operand] = []
+    for result, cotangent in zip(graph.results, cotangents, strict=True):
+        seed = cotangent
+        if isinstance(cotangent, Value):
+            name = result.name if isinstance(result, Value) else None
+            seed = apart.add_param(cotangent.type, f"{name}_bar" if name else None)
+            given.append(cotangent)
+        seeds.append(seed)
+    present = _reverse(builder, apart, run(PREPARE, graph), params, wrt, seeds)
+    made = builder.inline(apart, [*arguments, *given])
+    rest = iter(made[len(graph.results) :])
+    bars = [next(rest) if k in present else None for k in range(len(wrt))]
+    return made[: len(graph.results)], bars
+
+
+def _reverse(
+    builder: Builder,
+    apart: Graph,
+    graph: Graph,
+    params: Sequence[Operand],
+    wrt: Sequence[int],
+    seeds: Sequence[Operand | None],
+) -> set[int]:
+    """Fill a graph with the two sweeps; the positions in ``wrt`` not zero."""
+    inner = Builder(apart, builder.assumptions, builder.simplify)
+    results, bars, sweep = _emit(inner, graph, params, wrt, seeds)
+    apart.results = [*results, *(bar for bar in bars if bar is not None)]
+    prune(apart)
+    resolve(inner, apart, sweep.mirrors)
+    prune(apart)
+    return {k for k, bar in enumerate(bars) if bar is not None}
+
+
+def _emit(
+    builder: Builder,
+    graph: Graph,
+    arguments: Sequence[Operand],
+    wrt: Sequence[int],
+    cotangents: Sequence[Operand | None],
+) -> tuple[list[Operand], list[Operand | None], Sweep]:
+    known: dict[Value, Operand] = dict(zip(graph.params, arguments, strict=True))
+    copies: dict[Graph, Graph] = {}
+    builder.replay(graph.equations, known, copies)
+    results = [substitute(r, known) for r in graph.results]
+    inputs = [graph.params[k] for k in wrt]
+    seeded = [
+        (result, cotangent)
+        for result, cotangent in zip(graph.results, cotangents, strict=True)
+        if cotangent is not None
+    ]
+    found = active(graph, inputs, [result for result, _ in seeded])
+    sweep = Sweep(builder, known, copies, found)
+    with builder.rearranging():
+        for result, cotangent in seeded:
+            sweep.seed(result, cotangent)
+        sweep.block(graph)
+    return results, [sweep.cotangent(p) for p in inputs], sweep
+
+
+__all__ = ["Literal", "vjp"]
