@@ -16,11 +16,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tracegrad import pytree
 from tracegrad.errors import ArgumentError
 from tracegrad.traces.inputs import identifier
+from tracegrad.traces.outside import module_of
 
 Argnums = int | Sequence[int] | None
 Argnames = str | Sequence[str] | None
@@ -37,6 +39,13 @@ class Binder:
         self.title = getattr(function, "__name__", type(function).__name__)
         self.signature = _signature(function)
 
+    @cached_property
+    def _complete(self) -> int:
+        """How many positional arguments leave nothing to bind; -1 if that varies."""
+        parameters = self.signature.parameters.values() if self.signature else ()
+        simple = all(p.kind in _POSITIONAL for p in parameters)
+        return len(parameters) if simple else -1
+
     def bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -45,6 +54,8 @@ class Binder:
         Raises:
             TypeError: if they don't fit the signature, as a call of the function would.
         """
+        if not kwargs and len(args) == self._complete:
+            return args, kwargs
         if self.signature is None:
             return args, kwargs
         try:
@@ -90,6 +101,8 @@ class Binder:
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     inner = getattr(function, "py_func", function)
+    if module_of(inner).split(".")[0] in ("numpy", "scipy", "math", "builtins"):
+        return None  # keywords such as out= and where= are no arguments of ours
     try:
         return inspect.signature(inner)
     except (TypeError, ValueError):  # a built-in that doesn't tell
@@ -127,7 +140,7 @@ class ColumnBinder(Binder):
         self._own = Binder(function)
         self.title = self._own.title
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        names = ("args", "kwargs", "k")
+        names = ("args_", "kwargs_", "column_")
         self.signature = inspect.Signature([inspect.Parameter(n, kind) for n in names])
 
     def text(self, path: tuple[Any, ...]) -> str:
@@ -172,11 +185,12 @@ class Selection:
             if value is None:
                 continue
             one = isinstance(value, kind)
-            found = (value,) if one else tuple(value)  # type: ignore[arg-type]
+            several = isinstance(value, (tuple, list))
+            found: list[Any] = [*value] if several else [value]  # type: ignore[misc]
             if not all(isinstance(x, kind) and x is not True for x in found):
                 raise ArgumentError(f"{title}={value!r} is not {kind.__name__}s.")
             single = single and one and not parts
-            parts.extend(found)  # type: ignore[arg-type]
+            parts.extend(found)
         return Selection(tuple(parts), single)
 
     def keys(

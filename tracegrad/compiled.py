@@ -11,6 +11,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from logging import DEBUG
 from types import MethodType
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from tracegrad.arguments import Binder
 from tracegrad.errors import ArgumentError, TracegradError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
+from tracegrad.logging import logger
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Specialisation, specialise
 from tracegrad.traces.inputs import Leaf, describe, identifier
@@ -72,6 +74,7 @@ class Compiled(functools.partial[Any]):
     _names: dict[pytree.Tree, list[str]]
     _lock: threading.RLock
     _last: Specialisation | None
+    _wrappers: dict[Specialisation, Callable[..., Any]]
     _first: Callable[..., Any]
     __signature__: inspect.Signature
 
@@ -113,6 +116,7 @@ class Compiled(functools.partial[Any]):
         self._names = {}
         self._lock = threading.RLock()
         self._last = None
+        self._wrappers = {}
         self._first = first_call
         if self._binder.signature is not None:
             self.__signature__ = self._binder.signature
@@ -163,7 +167,8 @@ class Compiled(functools.partial[Any]):
                 f"{self._title}: a fresh specialisation rejects its own arguments.",
                 todo="This is a defect of tracegrad: please report it.",
             )
-        self._install(args, kwargs)
+        if out is None:
+            self._install(args, kwargs)
         return result
 
     def _described(
@@ -213,7 +218,13 @@ class Compiled(functools.partial[Any]):
     def _compile(
         self, key: Any, described: list[Leaf], tree: pytree.Tree
     ) -> Specialisation:
-        spec = specialise(self._trace, described, tree, self._title)
+        try:
+            spec = specialise(self._trace, described, tree, self._title)
+        except TracegradError as error:
+            if logger.isEnabledFor(DEBUG):
+                raise
+            # It names the user's line; how we got there would only hide it.
+            raise error.with_traceback(None) from None
         # The latest first: a sequence of calls usually stays with what it needs.
         self._specialisations.setdefault(key, []).insert(0, spec)
         self._last = spec
@@ -221,10 +232,13 @@ class Compiled(functools.partial[Any]):
 
     def _install(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Let the next call try the last specialisation at once."""
-        assert self._last is not None
-        signature = self._binder.signature
-        wrapper = fast_call(self._last, signature, args, kwargs, self._general)
-        function = self._first if wrapper is None else wrapper
+        spec = self._last
+        assert spec is not None
+        function = self._wrappers.get(spec)
+        if function is None:
+            signature = self._binder.signature
+            wrapper = fast_call(spec, signature, args, kwargs, self._general)
+            function = self._wrappers[spec] = wrapper or self._first
         state: tuple[Any, ...] = (function, (), {}, self.__dict__)
         super().__setstate__(state)  # type: ignore[misc]  # typeshed lacks it
 
@@ -267,7 +281,7 @@ class Compiled(functools.partial[Any]):
     @property
     def source(self) -> Text:
         """The Python source of the kernel used last."""
-        return Text(self._used().compiled.source.code)
+        return Text(self._used().compiled.source.text)
 
     @property
     def graph(self) -> Text:
@@ -276,7 +290,7 @@ class Compiled(functools.partial[Any]):
 
     def source_for(self, *args: Any, **kwargs: Any) -> Text:
         """The Python source of the kernel for arguments like these."""
-        return Text(self._specialised(args, kwargs).compiled.source.code)
+        return Text(self._specialised(args, kwargs).compiled.source.text)
 
     def stages(self, *args: Any, **kwargs: Any) -> Stages:
         """Every stage from the traced function to the kernel, as text.

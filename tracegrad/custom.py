@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from types import MappingProxyType, MethodType
 from typing import Any
 
+import numpy as np
+
 from tracegrad import pytree
 from tracegrad.arguments import Binder
 from tracegrad.errors import ArgumentError, DifferentiationError, ShapeError
@@ -320,9 +322,16 @@ class _Recorder:
         return [flat[k] for k in self._active]
 
     def like_arguments(self, tangents: list[Any]) -> tuple[Any, ...]:
-        """The arguments with tangents for the active leaves, None for the others."""
-        leaves: list[Any] = [None] * len(self._leaves)
+        """The arguments with tangents: zeros for floats that aren't active."""
+        leaves = [_zero(leaf) for leaf in self._leaves]
         for k, tangent in zip(self._active, tangents, strict=True):
             leaves[k] = tangent
         args, _ = pytree.unflatten(self._tree, leaves)
         return tuple(args)
+
+
+def _zero(leaf: Any) -> Any:
+    """The tangent of a leaf that isn't active; None if it is no float."""
+    if isinstance(leaf, np.ndarray):
+        return np.zeros_like(leaf) if leaf.dtype.kind == "f" else None
+    return type(leaf)(0.0) if isinstance(leaf, (float, np.floating)) else None

@@ -9,7 +9,7 @@ is nothing but ``jit`` of the traced one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tracegrad.traces.scope import Machine, current
 from tracegrad.traces.source import Region, trace_region
 from tracegrad.traces.tracer import Tracer, convert, dtype_name, lift
 from tracegrad.transforms.jvp import jvp
+from tracegrad.transforms.pipeline import PREPARE, run
 from tracegrad.transforms.vjp import vjp
 
 Function = Callable[..., Any]
@@ -133,8 +134,24 @@ def record(
         leaves[k] = _differentiable(machine.builder, leaves[k], names[k])
     region = trace_region(machine, function, leaves, tree, chosen)
     machine.stages.setdefault(f"{binder.title}, traced", region.graph)
+    region = replace(region, graph=run(PREPARE, region.graph))
     arguments = tuple(leaves[k] for k in chosen)
     return Recorded(machine, region, arguments, tuple(names[k] for k in chosen))
+
+
+def check_selected(
+    binder: Binder, groups: Sequence[Sequence[int]], args: Any, kwargs: Any
+) -> None:
+    """Refuse to differentiate with respect to an argument without numbers."""
+    leaves, tree = pytree.flatten((args, kwargs))
+    for group in groups:
+        if group and all(_is_static(leaves[k]) for k in group):
+            name = binder.names(tree)[group[0]]
+            raise DTypeError(
+                f"argument {name} is differentiated, but is a "
+                f"{type(leaves[group[0]]).__name__}.",
+                todo="Choose an argument of floating-point numbers with argnums.",
+            )
 
 
 def _is_static(leaf: Any) -> bool:
@@ -182,6 +199,7 @@ def value_and_grad(
         args, kwargs = binder.bind(args, kwargs)
         groups = selection.groups(binder, args, kwargs)
         chosen = [k for group in groups for k in group]
+        check_selected(binder, groups, args, kwargs)
         recorded = record(function, binder, args, kwargs, chosen)
         _check_scalar(recorded, binder.title, has_aux)
         seeds: list[Operand | None] = [None] * len(recorded.region.graph.results)
@@ -305,6 +323,12 @@ def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
             todo="Pass a cotangent for each output, in the same nest.",
         )
     builder = recorded.machine.builder
+    if not any(_is_float(out) for out in region.outputs):
+        raise DifferentiationError(
+            "vjp needs a floating-point result, but the function returned none.",
+            builder.location,
+            "Return the values to differentiate.",
+        )
     seeds = [
         _direction(builder, bar, out.type, "cotangent", "the output")
         for bar, out in zip(given, region.outputs, strict=True)

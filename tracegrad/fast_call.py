@@ -95,7 +95,13 @@ class _Writer:
         self._leaves = dict(zip(paths, spec.traced.leaves, strict=True))
 
     def function(self) -> Callable[..., Any]:
+        """The wrapper, compiled."""
         header, names, arguments = self._header()
+        parameters = {"out", *names.values()}
+        for path, leaf in self._leaves.items():
+            # A part of an argument must not replace another argument.
+            if leaf.name in parameters and names.get((path[0], path[1])) != leaf.name:
+                raise _NotThin
         self._check("out is not None")
         for (where, key), name in names.items():
             value = self._args[key] if where == 0 else self._kwargs[key]
@@ -189,16 +195,17 @@ class _Writer:
             parts = [self._local(f"{name}_{k}", (*path, k)) for k in keys]
             for key, part in zip(keys, parts, strict=True):
                 self._lines.append(f"{part} = {name}[{key!r}]")
-        elif dataclasses.is_dataclass(value):
-            keys = [field.name for field in dataclasses.fields(value)]
+        elif dataclasses.is_dataclass(value) or hasattr(value, "_fields"):
+            known = getattr(value, "__dataclass_fields__", None) or value._fields
+            keys = list(known)
             parts = [self._local(f"{name}_{k}", (*path, k)) for k in keys]
             for key, part in zip(keys, parts, strict=True):
                 self._lines.append(f"{part} = {name}.{key}")
         else:
             raise _NotThin
         for key, part in zip(keys, parts, strict=True):
-            nested = isinstance(value, (list, tuple, dict))
-            inner = value[key] if nested else getattr(value, key)
+            by_key = type(value) in (list, tuple, dict)
+            inner = value[key] if by_key else getattr(value, key)
             self._take(part, inner, (*path, key))
 
     def _local(self, wanted: str, path: tuple[Any, ...]) -> str:

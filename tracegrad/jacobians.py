@@ -18,7 +18,13 @@ import numpy as np
 from tracegrad import pytree
 from tracegrad.arguments import Binder, ColumnBinder, Selection
 from tracegrad.compiled import Compiled, Stages, Text
-from tracegrad.derivatives import Function, Recorded, machine_in_progress, record
+from tracegrad.derivatives import (
+    Function,
+    Recorded,
+    check_selected,
+    machine_in_progress,
+    record,
+)
 from tracegrad.errors import ArgumentError, DifferentiationError
 from tracegrad.ir import graph as ir
 from tracegrad.ir.shapes import product
@@ -84,6 +90,7 @@ class Jacobian:
     def _recorded(self, args: Any, kwargs: Any) -> Recorded:
         groups = self._selection.groups(self._binder, args, kwargs)
         chosen = [k for group in groups for k in group]
+        check_selected(self._binder, groups, args, kwargs)
         recorded = record(self._function, self._binder, args, kwargs, chosen)
         for output in recorded.region.outputs:
             _check_output(output, recorded, self._binder.title)
@@ -120,23 +127,31 @@ class Jacobian:
         self, args: Any, kwargs: Any, shapes: Sequence[tuple[int, ...]]
     ) -> tuple[list[list[Any]], pytree.Tree]:
         """Blocks by output leaf and argument leaf."""
-        columns = sum(map(math.prod, shapes))
-        nests = [self._column(args, kwargs, k) for k in range(max(columns, 1))]
-        tree = pytree.structure(nests[0])
-        flat = [pytree.leaves(nest) for nest in nests]
-        blocks = []
-        for position, example in enumerate(flat[0]):
-            parts = [column[position] for column in flat[:columns]]
-            whole = np.array(parts, dtype=_dtype(example))
-            whole = whole.reshape(columns, *np.shape(example))
-            ends = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
-            blocks.append(
-                [
-                    _tidy(np.moveaxis(block, 0, -1), np.shape(example) + shape, example)
-                    for block, shape in zip(np.split(whole, ends), shapes, strict=True)
-                ]
-            )
-        return blocks, tree
+        examples, tree = pytree.flatten(self._column(args, kwargs, 0))
+        blocks = [
+            [np.empty(np.shape(x) + shape, _dtype(x)) for shape in shapes]
+            for x in examples
+        ]
+        column = 0
+        for position, shape in enumerate(shapes):
+            matrices = [
+                row[position].reshape(np.size(x), math.prod(shape))
+                for row, x in zip(blocks, examples, strict=True)
+            ]
+            for k in range(math.prod(shape)):
+                parts = (
+                    pytree.leaves(self._column(args, kwargs, column))
+                    if column
+                    else examples
+                )
+                for matrix, part in zip(matrices, parts, strict=True):
+                    matrix[:, k] = part.reshape(-1) if np.ndim(part) else part
+                column += 1
+        scalars = [
+            [_as_scalar(block, x) for block in row]
+            for row, x in zip(blocks, examples, strict=True)
+        ]
+        return scalars, tree
 
     def _from_rows(self, args: Any, kwargs: Any) -> tuple[list[list[Any]], pytree.Tree]:
         """Blocks by output leaf and argument leaf."""
@@ -149,9 +164,10 @@ class Jacobian:
             stop = start + np.size(output)
             blocks.append(
                 [
-                    _tidy(
-                        np.array([row[j] for row in bars[start:stop]], _dtype(example)),
-                        np.shape(output) + np.shape(example),
+                    _as_scalar(
+                        np.array(
+                            [row[j] for row in bars[start:stop]], _dtype(example)
+                        ).reshape(np.shape(output) + np.shape(example)),
                         example,
                     )
                     for j, example in enumerate(first)
@@ -266,11 +282,9 @@ def _stacked(parts: list[Any], argument: Tracer) -> Any:
     return numpy_table.lookup(np.reshape)(stacked, shape)
 
 
-def _tidy(block: Any, shape: tuple[int, ...], example: Any) -> Any:
-    """A block as an array of its own, or as a scalar like the example."""
-    if not shape:
-        return type(example)(block.item())
-    return np.array(block.reshape(shape), order="C")
+def _as_scalar(block: Any, example: Any) -> Any:
+    """A block without axes as a scalar like the example; others as they are."""
+    return block if block.ndim else type(example)(block.item())
 
 
 def _dtype(example: Any) -> Any:

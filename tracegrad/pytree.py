@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import optree
@@ -28,7 +29,8 @@ def flatten(value: Any) -> tuple[list[Any], Tree]:
     """The leaves of a nested value, in order, and its structure (hashable)."""
     while True:
         leaves, tree = optree.tree_flatten(value, namespace=_NAMESPACE)
-        if not any([_register(type(leaf)) for leaf in leaves]):
+        new = {type(leaf) for leaf in leaves} - _known
+        if not new or not any([_register(kind) for kind in new]):
             return leaves, tree
 
 
@@ -37,9 +39,13 @@ def unflatten(tree: Tree, leaves: Sequence[Any]) -> Any:
     return optree.tree_unflatten(tree, leaves)
 
 
-def paths(tree: Tree) -> list[tuple[Any, ...]]:
-    """The keys that lead to each leaf: names, dict keys and positions."""
-    return tree.paths()
+@lru_cache(maxsize=1024)
+def paths(tree: Tree) -> tuple[tuple[Any, ...], ...]:
+    """The keys that lead to each leaf: field names, dict keys and positions."""
+    return tuple(
+        tuple(getattr(entry, "field", entry.entry) for entry in accessor)
+        for accessor in tree.accessors()
+    )
 
 
 def structure(value: Any) -> Tree:
@@ -64,8 +70,9 @@ def is_leaf(tree: Tree) -> bool:
 
 
 def _register(kind: Any) -> bool:
-    """Teach optree a dataclass; whether it was new."""
-    if kind in _known or not dataclasses.is_dataclass(kind):
+    """Teach optree a type that it hasn't met; whether it is a dataclass."""
+    _known.add(kind)
+    if not dataclasses.is_dataclass(kind):
         return False
     names = tuple(field.name for field in dataclasses.fields(kind))
     cls: Any = kind
@@ -81,5 +88,4 @@ def _register(kind: Any) -> bool:
         return instance
 
     optree.register_pytree_node(cls, take, make, namespace=_NAMESPACE)
-    _known.add(cls)
     return True

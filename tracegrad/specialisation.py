@@ -7,9 +7,9 @@ allocates outputs, calls the kernel, and puts the results back into their nest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pprint import pformat
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from tracegrad.lower.lower import Lowered, lower
 from tracegrad.traces.inputs import Leaf
 from tracegrad.traces.source import Output, Traced, trace
 from tracegrad.transforms.custom_call import expand_custom_calls
-from tracegrad.transforms.dce import dce
+from tracegrad.transforms.pipeline import OPTIMISE, run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Specialisation:
     """A function compiled for one kind of arguments.
 
@@ -75,8 +75,8 @@ class Specialisation:
         yield "as recorded", print_graph(self.traced.graph)
         yield "simplified", print_graph(self.graph)
         yield "assumed of sizes", "\n".join(map(str, self.traced.assumptions.guards))
-        yield "loop program", pformat(self.lowered.kernel.body, width=100)
-        yield "Python source", self.compiled.source.code
+        yield "loop program", "\n".join(_outline(self.lowered.kernel.body, 0))
+        yield "Python source", self.compiled.source.text
 
     def run(self, leaves: Sequence[Any], buffers: dict[int, Any] | None = None) -> Any:
         """Call the kernel.
@@ -136,6 +136,39 @@ class Specialisation:
         ]
         outputs = [restored(output, results) for output in self.traced.outputs]
         return pytree.unflatten(self.traced.tree, outputs)
+
+
+def _outline(statements: Iterable[Any], depth: int) -> Iterator[str]:
+    """The statements of a loop program, one per line, their blocks indented."""
+    for statement in statements:
+        parts, blocks = [], []
+        for field in dataclasses.fields(statement):
+            value = getattr(statement, field.name)
+            if field.name in ("body", "then", "otherwise"):
+                blocks.append(value)
+            elif field.name != "location" and value is not None:
+                parts.append(f"{field.name}={_term(value)}")
+        yield f"{'  ' * depth}{type(statement).__name__}({', '.join(parts)})"
+        for block in blocks:
+            yield from _outline(block, depth + 1)
+
+
+def _term(value: Any) -> str:
+    """An expression of a loop program, arrays and variables by name."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_term, value))})"
+    if not dataclasses.is_dataclass(value):
+        return str(value)
+    name = getattr(value, "name", None)
+    children = [
+        getattr(value, field.name)
+        for field in dataclasses.fields(value)
+        if field.name in ("args", "arg", "array", "index", "cond", "then", "otherwise")
+    ]
+    if not children:
+        return str(name or getattr(value, "value", value))
+    inner = ", ".join(map(_term, children))
+    return f"{name or type(value).__name__.lower()}({inner})"
 
 
 def restored(output: Output, results: Sequence[Any]) -> Any:
@@ -206,7 +239,8 @@ def specialise(
         traced = trace(function, leaves, tree, name)
         remarks.append(f": {len(traced.graph.equations)} equations")
     with step("simplified", name):
-        graph = dce(expand_custom_calls(traced.graph, traced.assumptions))
+        expanded = expand_custom_calls(traced.graph, traced.assumptions)
+        graph = run(OPTIMISE, expanded)
     with step("lowered", name):
         lowered = lower(graph, traced.assumptions, name)
     with step("compiled", name) as remarks:

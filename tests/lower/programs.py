@@ -8,9 +8,7 @@ def random_program(rng, steps):
 
     It keeps a list of values and adds to it; what it returns is several of them.
     """
-    plan = [
-        (int(rng.integers(0, len(_STEPS))), *rng.random(4)) for _ in range(steps)
-    ]
+    plan = [(int(rng.integers(0, len(_STEPS))), *rng.random(4)) for _ in range(steps)]
     count = int(rng.integers(1, 4))
 
     def program(x, y, A, B, s, k):
@@ -38,7 +36,7 @@ def _some(v):
 def _binary(function):
     def step(pick, k):
         a = pick()
-        b = pick(lambda v: v.ndim == a.ndim and same(v, a) or v.ndim == 0)
+        b = pick(lambda v: (v.ndim == a.ndim and same(v, a)) or v.ndim == 0)
         return function(a, b)
 
     return step

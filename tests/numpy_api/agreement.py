@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 
 from tests.numeric import floats, inner, like, slope
+from tests.primitives.kernels import assert_agrees, run
 from tests.tracing import Recorded, pullback, pushforward, record
 from tracegrad.numpy_api.table import find
 
@@ -72,18 +73,20 @@ def _dispatches(function: Function, arguments: list[Any]) -> bool:
 def check_gradient(
     function: Function, recorded: Recorded, arguments: list[Any]
 ) -> None:
-    """Reverse, forward and difference quotients agree."""
+    """Reverse, forward, difference quotients and the printed kernel agree."""
     rng = numpy.random.default_rng(2)
     results = floats(listed(function(numpy, *arguments)))
     v, w = like(rng, arguments), like(rng, results)
     given = iter(w)
     weights = [next(given) if t.differentiable else 0.0 for t in recorded.types]
-    pulled = floats(pullback(recorded, weights)(*arguments))
+    gradient = pullback(recorded, weights, values=True)
+    pulled = floats(gradient(*arguments))[len(results) :]
     pushed = floats(pushforward(recorded, v)(*arguments))
     reverse = inner(pulled, v)
     numpy.testing.assert_allclose(inner(pushed, w), reverse, rtol=1e-10, atol=1e-10)
     numeric = slope(lambda *xs: listed(function(numpy, *xs)), arguments, v, w)
     numpy.testing.assert_allclose(reverse, numeric, rtol=1e-7, atol=1e-8)
+    assert_agrees(gradient, arguments, run(gradient, arguments, compiled=False))
 
 
 def listed(results: Any) -> list[Any]:

@@ -119,9 +119,7 @@ def stopping_backwards(x):
 def stopping_inside(A):
     def outer(i, s):
         def inner(j, p):
-            p = branch(
-                A[i, j] < -0.8, lambda: p, lambda: p * (1.0 + A[i, j] * A[i, j])
-            )
+            p = branch(A[i, j] < -0.8, lambda: p, lambda: p * (1.0 + A[i, j] * A[i, j]))
             return p > 3.0, p
 
         p = loop(0, A.shape[1], inner, 1.0, stops=True)
@@ -366,3 +364,17 @@ def while_writes(x):
 
     _, s = while_loop(lambda k, s: (k < n) & (s < 4.0), step, 0, 1.0)
     return s * y[0] + y[n - 1]
+
+
+def growing_slices(x):
+    """Windows whose size is the loop's index: a lower triangular product."""
+    n = x.shape[0]
+    y = x.copy()
+
+    def body(i, s):
+        left = y[W(0, "i")] * x[W(0, "i")]
+        t = np.sin(left * s).sum()
+        y[i] = y[i] + t * 0.3
+        return s * 0.9 + (left * left).sum() * 0.1
+
+    return loop(1, n, body, 1.0) + y[n - 1]

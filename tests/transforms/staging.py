@@ -90,6 +90,8 @@ def size_of(x):
         dim = dim_of(x.operand)
         assert dim is not None
         return dim
+    if isinstance(x, str):  # a loop's index, by its name
+        return Dim.symbol(x)
     return Dim.constant(x)
 
 
@@ -181,7 +183,10 @@ def branch(predicate, then, otherwise=lambda: ()):
 
 
 def trace(function, kinds):
-    """A graph from a function of arrays ("f1", "f2", "i1") and numbers ("f", "i")."""
+    """A graph from a function of arrays ("f1", "f2", "i1") and numbers ("f", "i").
+
+    Sizes may be said to be others: ``"f2=v.shape[0],v.shape[0]"``.
+    """
     builder = Builder(Graph(function.__name__), Assumptions(), simplify)
     token = _builder.set(builder)
     try:
@@ -189,8 +194,12 @@ def trace(function, kinds):
         names = inspect.signature(function).parameters
         for kind, name in zip(kinds, names, strict=True):
             dtype = {"f": "float64", "i": "int64", "g": "float32"}[kind[0]]
-            rank = int(kind[1:] or 0)
-            shape = tuple(Dim.symbol(f"{name}.shape[{k}]") for k in range(rank))
+            kind, _, sizes = kind.partition("=")
+            own = [f"{name}.shape[{k}]" for k in range(int(kind[1:] or 0))]
+            shape = tuple(
+                Dim.constant(int(size)) if size.isdigit() else Dim.symbol(size)
+                for size in (sizes.split(",") if sizes else own)
+            )
             arguments.append(builder.graph.add_param(ArrayType(dtype, shape), name))
         results = function(
             *(Array(a) if a.type.ndim else Tracer(builder, a) for a in arguments)

@@ -151,6 +151,8 @@ class Builder:
         self.exact = exact
         self._capture = capture
         self.location: Location | None = None
+        # The indices of the loops around: symbols of the sizes that vary in them.
+        self.indices: dict[str, Operand] = {}
         self._known: dict[Graph, dict[tuple[Any, ...], tuple[Value, ...]]] = {}
 
     def emit(

@@ -13,11 +13,13 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from tracegrad.errors import ControlFlowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,16 +241,29 @@ class Assumptions:
     signed: symbols of integer arguments, which unlike sizes may be negative.
     known: symbols replaced by others, from the equalities of a first trace.
     guards: the assumptions made so far, in order.
+    prover: whether a size that has a loop's index in it is >= 0 in every iteration.
+        Such sizes have no hint, and no guard could be tested at a kernel's entry.
     """
 
     hints: dict[str, int] = field(default_factory=dict)
     signed: set[str] = field(default_factory=set)
     known: dict[str, Dim] = field(default_factory=dict)
     guards: dict[Guard, None] = field(default_factory=dict)
+    prover: Callable[[Dim], bool] | None = None
 
     def hint(self, size: Dim) -> int:
-        """The size in the example call."""
+        """The size in the example call; some large number if it varies in a loop."""
+        if self.varies(size):
+            return size.evaluate(dict.fromkeys(size.symbols(), 7919) | self.hints)
         return size.evaluate(self.hints)
+
+    def varies(self, size: Dim) -> bool:
+        """Whether a loop's index occurs in it, so that nothing can be assumed of it."""
+        return self.prover is not None and not size.symbols() <= self.hints.keys()
+
+    def proven(self, size: Dim) -> bool:
+        """Whether a size that varies is >= 0 in every iteration."""
+        return self.prover is not None and self.prover(size)
 
     def assume(self, left: Dim, relation: Relation, right: Dim) -> None:
         """Add a guard, unless it holds by inspection or was assumed before."""
@@ -259,10 +274,21 @@ class Assumptions:
         ):
             self.guards[Guard(left, relation, right)] = None
 
+    def _same_throughout(self, left: Dim, right: Dim) -> bool:
+        """Whether sizes of which one varies are equal in every iteration, or in none."""
+        difference = left - right
+        if self.proven(difference - 1) or self.proven(-difference - 1):
+            return False
+        if self.proven(difference) and self.proven(-difference):
+            return True
+        raise _undecided(left, right, "equals")
+
     def same(self, left: Dim, right: Dim) -> bool:
         """Whether two sizes are equal; if only in the example call, by a guard."""
         if left == right:
             return True
+        if self.varies(left - right):
+            return self._same_throughout(left, right)
         if (left - right).value is not None or self.hint(left - right) != 0:
             return False
         self.assume(left, "==", right)
@@ -275,6 +301,12 @@ class Assumptions:
             return difference.value >= 0
         if self.nonnegative(difference):
             return True
+        if self.varies(difference):
+            if self.proven(difference):
+                return True
+            if self.proven(-difference - 1):
+                return False
+            raise _undecided(left, right, "is at least")
         truth = self.hint(difference) >= 0
         self.assume(left, ">=" if truth else "<", right)
         return truth
@@ -292,6 +324,8 @@ class Assumptions:
         difference = left - right
         if difference.value is not None:
             return difference.value == 0
+        if self.varies(difference):
+            return self._same_throughout(left, right)
         truth = self.hint(difference) == 0
         self.assume(left, "==" if truth else "!=", right)
         return truth
@@ -300,6 +334,12 @@ class Assumptions:
         """The number itself where Python needs one, with a guard that it stays."""
         if size.value is not None:
             return size.value
+        if self.varies(size):
+            raise ControlFlowError(
+                f"Python needs the number {size} here, which changes from one iteration "
+                "of a loop to the next.",
+                todo="Keep it a traced integer.",
+            )
         number = self.hint(size)
         self.assume(size, "==", Dim.constant(number))
         return number
@@ -317,6 +357,15 @@ class Assumptions:
                 known[name] = value
                 break
         return known
+
+
+def _undecided(left: Dim, right: Dim, relation: str) -> ControlFlowError:
+    return ControlFlowError(
+        f"whether a size of {left} {relation} {right} may change from one iteration of "
+        "a loop to the next.",
+        todo="Let arrays in a loop have shapes that fit in every iteration, or write "
+        "the operation as a loop over elements.",
+    )
 
 
 def _isolate(zero: Dim, order: Mapping[str, int]) -> Iterator[tuple[str, Dim]]:

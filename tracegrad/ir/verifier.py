@@ -35,20 +35,23 @@ def _verify(graph: Graph, known: set[Value]) -> None:
             _seen(operand, known, equation)
         _typed(equation)
         _effects(equation)
-        inner = known - _poisoned(equation)
+        known -= _poisoned(equation)
         for region in equation.regions:
             if region.parent is not graph:
                 raise GraphError(f"a region of {equation.primitive} has another parent")
-            _verify(region, inner)
-        known -= _poisoned(equation)
-        for output in equation.outputs:
-            if output in known:
-                raise GraphError(f"{output} is defined twice, by {equation.primitive}")
-            if output.definition is not equation or output.graph is not graph:
-                raise GraphError(f"{output} does not know its definition")
-            known.add(output)
+            _verify(region, known)
+        _define(equation, graph, known)
     for result in graph.results:
         _seen(result, known, None)
+
+
+def _define(equation: Equation, graph: Graph, known: set[Value]) -> None:
+    for output in equation.outputs:
+        if output in known:
+            raise GraphError(f"{output} is defined twice, by {equation.primitive}")
+        if output.definition is not equation or output.graph is not graph:
+            raise GraphError(f"{output} does not know its definition")
+        known.add(output)
 
 
 def _poisoned(equation: Equation) -> set[Value]:

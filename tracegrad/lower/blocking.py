@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 from tracegrad.ir.graph import Equation, Value
 from tracegrad.ir.shapes import Dim
-from tracegrad.lower.access import Affine, Indices, identity
+from tracegrad.lower.access import identity
 from tracegrad.lower.composites import copy
 from tracegrad.lower.ordering import FREE, relevelled
-from tracegrad.lower.roots import Extent, Root, Roots, block_index
+from tracegrad.lower.roots import Extent, Root, Roots, block_index, crosses
 from tracegrad.lower.sizes import Facts
 
 BLOCK = 64
@@ -96,19 +96,12 @@ def _packs(root: Root, made: set[object], size: Dim, maker: Roots) -> list[Root]
     """Copies, with the blocked axis last, of the arrays that a root reads across."""
     found = []
     for value, index in root.reads:
-        axis = _crossed(root, index)
-        if axis is None or value in made or (value, axis) in maker.packs:
+        if index is None or value in made or not crosses(root, index):
             continue
-        found.append(_pack(value, axis, size, maker))
+        axis = index.index(block_index(root))
+        if (value, axis) not in maker.packs:
+            found.append(_pack(value, axis, size, maker))
     return found
-
-
-def _crossed(root: Root, index: Indices | None) -> int | None:
-    """The blocked axis of a read, if it is not the last one."""
-    if index is None or block_index(root) not in index[:-1]:
-        return None
-    plain = all(isinstance(own, Affine) for own in index)
-    return index.index(block_index(root)) if plain else None
 
 
 def _pack(value: Value, axis: int, size: Dim, maker: Roots) -> Root:

@@ -163,9 +163,7 @@ def _can_follow(root: Root, group: Sequence[Root], depth: int) -> bool:
     return True
 
 
-def same_at(
-    producer: Root, reader: Root, index: Indices | None, level: int
-) -> bool:
+def same_at(producer: Root, reader: Root, index: Indices | None, level: int) -> bool:
     """Whether a read at ``index`` is of what this iteration of a loop produced."""
     if index is None:
         return False
@@ -271,7 +269,7 @@ class Costs:
             cases = (
                 ((times[value] - 1) * flops >= DEAR, partial(_as_often, times, value)),
                 (len(used) > 1 and flops >= DEAR, partial(_as_wide, leaves, value)),
-                (value in across and flops >= REPEATED, across.__contains__),
+                (value in across and flops >= 1, across.__contains__),
             )
             if any(dear and not self._covered(value, t) for dear, t in cases):
                 found.add(value)

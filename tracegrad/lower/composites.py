@@ -57,9 +57,7 @@ def is_view(value: Value) -> bool:
     """Whether a value is the cells of another under other axes."""
     made = value.definition
     return (
-        made is not None
-        and made.primitive.name == "reshape"
-        and not unit_reshape(made)
+        made is not None and made.primitive.name == "reshape" and not unit_reshape(made)
     )
 
 

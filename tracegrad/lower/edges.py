@@ -2,8 +2,8 @@
 
 What enters is a loop's extent and the windows outside of which its pads are zero; what
 leaves are segments. In the interior every pad is inside its window; before and after
-it, each pad is inside, outside, or tested. The interior's bounds are written out: hidden
-behind a ``min``, they would cost a wraparound check in every iteration.
+it, each pad is inside, outside, or tested. The interior's bounds are written out:
+hidden behind a ``min``, they would cost a wraparound check in every iteration.
 
     x_bar = pad[1:](a) + pad[:-1](b) over n
     ->  [0, 1): b if n > 1;   [1, n - 1): a + b;   [max(n - 1, 1), n): a

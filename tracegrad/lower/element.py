@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 
 from codegen.loop_ir import OPERATIONS, Const, DType, Expr, Op, Select
 from tracegrad.ir.primitive import Scalar
@@ -64,36 +64,41 @@ def _parse(source: str) -> ast.expr:
 
 
 def _convert(node: ast.expr, known: dict[str, Expr], constants: DType) -> Expr:
-    def inner(part: ast.expr) -> Expr:
-        return _convert(part, known, constants)
-
     match node:
-        case ast.Name(name) if name in known:
-            return known[name]
-        case ast.Name(name) if name in _NUMBERS:
-            return Const(_NUMBERS[name], constants)
+        case ast.Name(name):
+            return known.get(name) or Const(_NUMBERS[name], constants)
         case ast.Constant(bool() as value):
             return Const(value, "bool")
         case ast.Constant(int() | float() as value):
             return literal(value, constants)
-        case ast.BinOp(left, operator, right):
-            return operation(_BINARY[type(operator)], inner(left), inner(right))
-        case ast.Compare(left, [operator], [right]):
-            return operation(_COMPARE[type(operator)], inner(left), inner(right))
-        case ast.BoolOp(operator, [first, *rest]):
-            total = inner(first)
-            for part in rest:
-                total = operation(_LOGIC[type(operator)], total, inner(part))
-            return total
         case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)):
             return literal(-value, constants)
-        case ast.UnaryOp(operator, operand):
-            return operation(_UNARY[type(operator)], inner(operand))
+    name, parts = _shape(node)
+    args = [_convert(part, known, constants) for part in parts]
+    match name:
+        case "select":
+            return Select(args[0], args[1], args[2], args[1].dtype)
+        case "and" | "or":
+            return reduce(partial(operation, name), args)
+        case _:
+            return operation(name, *args)
+
+
+def _shape(node: ast.expr) -> tuple[str, list[ast.expr]]:
+    """The operation at the top of a template, and its operands."""
+    match node:
+        case ast.BinOp(left, binary, right):
+            return _BINARY[type(binary)], [left, right]
+        case ast.Compare(left, [comparison], [right]):
+            return _COMPARE[type(comparison)], [left, right]
+        case ast.BoolOp(logic, values):
+            return _LOGIC[type(logic)], values
+        case ast.UnaryOp(unary, operand):
+            return _UNARY[type(unary)], [operand]
         case ast.IfExp(test, then, otherwise):
-            arm = inner(then)
-            return Select(inner(test), arm, inner(otherwise), arm.dtype)
+            return "select", [test, then, otherwise]
         case ast.Call(ast.Name(name), args):
-            return operation(_ALIASES.get(name, name), *map(inner, args))
+            return _ALIASES.get(name, name), args
     raise ValueError(f"a scalar source can't contain {ast.unparse(node)!r}")
 
 

@@ -10,54 +10,23 @@ accumulator) and after it (write the accumulator back).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
 
 from codegen import loop_ir
-from codegen.loop_ir import (
-    Accumulate,
-    Array,
-    Assign,
-    Combine,
-    Const,
-    DType,
-    Expr,
-    Fill,
-    For,
-    If,
-    Library,
-    Op,
-    Reshape,
-    Stmt,
-    Store,
-    Var,
-    View,
-)
-from codegen.loop_ir import Operand as Matrix
-from tracegrad.ir import primitive as table
-from tracegrad.ir.graph import Operand, Value
+from codegen.loop_ir import Assign, Const, Expr, Fill, For, Op, Stmt, Store
 from tracegrad.lower import edges, element
-from tracegrad.lower.access import Affine, Gathered, variable
+from tracegrad.lower.access import Affine, variable
 from tracegrad.lower.blocking import BLOCK
 from tracegrad.lower.buffers import Buffer
 from tracegrad.lower.cluster import Group, Item
 from tracegrad.lower.edges import Segment
+from tracegrad.lower.leaves import Leaves, neutral
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.names import Names
-from tracegrad.lower.roots import Check, Root, stored_source, strided_pad
+from tracegrad.lower.roots import Root
 from tracegrad.lower.scalars import Block, Scalars
 
 LETTERS = "ijklpqrs"
-
-
-@dataclass(slots=True)
-class _Progress:
-    """The accumulators of a root whose loops are open."""
-
-    names: dict[str, Var] = field(default_factory=dict)
 
 
 class Emitter:
@@ -67,7 +36,7 @@ class Emitter:
         self.scalars = scalars
         self.scopes = scalars.scopes
         self.names = names
-        self._progress: dict[Root, _Progress] = {}
+        self.leaves = Leaves(scalars, names)
 
     def items(self, items: Sequence[Item], depth: int) -> None:
         """Write what a loop's body (or the kernel's) does."""
@@ -75,7 +44,7 @@ class Emitter:
             if isinstance(item, Group):
                 self._group(item, depth)
             else:
-                self._leaf(item)
+                self.leaves.leaf(item)
 
     # --- loops ---------------------------------------------------------------------
 
@@ -140,15 +109,38 @@ class Emitter:
         self.scalars.block.index = variable(depth)
         with self.scopes.block(depth + 1) as scope:
             self.items(group.items, depth + 1)
-        size = self.scalars.block.size
+        # Scratch may as well be computed beyond the end of the last block: a length
+        # that the compiler knows makes the loop a third faster.
+        size: Expr = self.scalars.block.size
+        if self._within_scratch(scope.body):
+            size = loop_ir.integer(BLOCK)
         self.scalars.block.index = variable(-1)
         self.scopes.emit(For(var, loop_ir.integer(0), size, 1, tuple(scope.body)))
+
+    def _within_scratch(self, body: Sequence[Stmt]) -> bool:
+        """Whether statements read and write scratch of a block and nothing else."""
+        scratch = {
+            buffer.array.name
+            for buffer in self.scalars.buffers.values()
+            if buffer.array is not None and buffer.block is not None
+        }
+        return all(
+            isinstance(stmt, Assign)
+            or (isinstance(stmt, Store) and stmt.array.name in scratch)
+            for stmt in body
+        ) and all(
+            part.array.name in scratch
+            for stmt in body
+            for expr in loop_ir.expressions(stmt)
+            for part in loop_ir.nested(expr)
+            if isinstance(part, loop_ir.Load)
+        )
 
     # --- before and after a loop ---------------------------------------------------
 
     def _before(self, root: Root, depth: int) -> None:
         if depth == 0:
-            self._open(root)
+            self.leaves.open(root)
         inner = root.inner
         match root.kind:
             case "reduce":
@@ -156,73 +148,28 @@ class Emitter:
             case "scan" if depth == len(root.extents) - 1:
                 start = 1 if root.equation.primitive.name == "cumprod" else 0
                 dtype = root.value.type.dtype
-                self._start(root, "run", element.literal(start, dtype))
+                self.leaves.start(root, "run", element.literal(start, dtype))
             case "position" if depth == inner:
                 dtype = root.body.type.dtype
                 largest = root.equation.primitive.name == "argmax"
                 worst = neutral("maximum" if largest else "minimum", dtype)
-                self._start(root, "best", worst)
-                self._start(root, "where", loop_ir.integer(0))
-
-    def _open(self, root: Root) -> None:
-        """What a root needs before the outermost of its loops."""
-        self._progress[root] = _Progress()
-        if root.kind == "scatter" or (
-            root.kind == "part" and strided_pad(root.equation)
-        ):
-            array = self._array(root)
-            self.scopes.emit(Fill(array, element.literal(0, array.dtype)))
-        if root.kind == "check":
-            dtype = root.body.type.dtype
-            self._start(root, "low", element.literal(0, dtype))
-            self._start(root, "high", element.literal(-1, dtype))
-        self._refuse_empty(root)
-
-    def _refuse_empty(self, root: Root) -> None:
-        """A maximum of nothing has no value."""
-        name = "" if root.kind in ("check", "scalar") else root.equation.primitive.name
-        words = {"reduce_max": "maximum", "reduce_min": "minimum"}
-        if name in words:
-            message = (
-                "zero-size array to reduction operation "
-                f"{words[name]} which has no identity"
-            )
-        elif name in ("argmax", "argmin"):
-            message = f"attempt to get {name} of an empty sequence"
-        else:
-            return
-        sizes, facts = self.scalars.sizes, self.scalars.facts
-        for level in sorted(root.reduced):
-            size = root.extents[level].size
-            if not facts.at_least(size, edges.ONE):
-                cond = Op(
-                    "greater_equal", (sizes.expr(size), loop_ir.integer(1)), "bool"
-                )
-                where = location_of(root.equation)
-                self.scopes.emit(loop_ir.Check(cond, "ValueError", message, where))
-
-    def _start(self, root: Root, name: str, value: Expr) -> Var:
-        var = self.names.variable(name, value.dtype, kept=True)
-        self._progress[root].names[name] = var
-        self.scopes.levels[var.name] = self.scopes.here.level
-        self.scopes.emit(Assign(var, value))
-        return var
+                self.leaves.start(root, "best", worst)
+                self.leaves.start(root, "where", loop_ir.integer(0))
 
     def _reset(self, root: Root, depth: int, inner: int) -> None:
         buffer, outer = self.scalars.buffers[root.value], min(root.reduced)
-        zero = neutral(self._combine(root), root.value.type.dtype)
+        zero = neutral(self.leaves.combine(root), root.value.type.dtype)
         whole = outer == inner
         if depth == outer and not whole:
             self._clear(root, buffer, zero, depth)
         if depth == inner < len(root.extents):
             if whole and buffer.scalar is not None:
-                self._progress[root].names["total"] = buffer.scalar
+                self.leaves.progress[root]["total"] = buffer.scalar
                 self.scopes.levels[buffer.scalar.name] = buffer.depth
-                self.scopes.emit(Assign(buffer.scalar, zero, self._where(root)))
+                where = location_of(root.equation)
+                self.scopes.emit(Assign(buffer.scalar, zero, where))
             else:
-                base = root.value.name or self.names.fallback(root.value)
-                var = self._start(root, "total", zero)
-                del base, var
+                self.leaves.start(root, "total", zero)
 
     def _clear(self, root: Root, buffer: Buffer, zero: Const, depth: int) -> None:
         """Fill the part of a buffer that the open loops accumulate into."""
@@ -246,236 +193,12 @@ class Emitter:
         match root.kind:
             case "reduce" if depth == root.inner < len(root.extents):
                 buffer = self.scalars.buffers[root.value]
-                total = self._progress[root].names["total"]
+                total = self.leaves.progress[root]["total"]
                 if total is not buffer.scalar:
                     whole = min(root.reduced) == root.inner
-                    self._write(root, total, None if whole else self._combine(root))
+                    combine = None if whole else self.leaves.combine(root)
+                    self.leaves.write(root, total, combine)
             case "position" if depth == root.inner:
-                self._write(root, self._progress[root].names["where"])
+                self.leaves.write(root, self.leaves.progress[root]["where"])
             case "check" if depth == 0:
-                self._check(root, *self._progress[root].names.values())
-
-    # --- the innermost statements --------------------------------------------------
-
-    def _leaf(self, root: Root) -> None:
-        """One iteration of a root, unless it is outside of the root's windows."""
-        tests: list[Expr] = []
-        for span in root.spans:
-            found = self.scalars.tests(span)
-            if found is None:
-                return
-            tests += found
-        if not tests:
-            self._iteration(root)
-            return
-        with self.scopes.guarded(tests):
-            self._iteration(root)
-
-    def _iteration(self, root: Root) -> None:
-        if not root.extents:
-            self._open(root)
-        match root.kind:
-            case "store":
-                self.scalars.making = root.value
-                value = self.scalars.at(root.value, root.index, fresh=True)
-                self.scalars.making = None
-                self._write(root, value)
-            case "fill":
-                value = self.scalars.at(root.body, ())
-                self.scopes.emit(Fill(self._array(root), value))
-            case "scalar":
-                self.scalars.at(root.body, ())
-            case "part" | "scatter":
-                combine: Combine | None = "add" if root.kind == "scatter" else None
-                self._write(root, self.scalars.at(root.body, root.index), combine)
-            case "reduce":
-                self._accumulate(root)
-            case "scan":
-                self._scan(root)
-            case "position":
-                self._position(root)
-            case "check":
-                self._extremes(root)
-            case "library":
-                self._library(root)
-            case "view":
-                base = self._stored(root.body)
-                self.scopes.emit(Reshape(self._array(root), base))
-
-    def _write(self, root: Root, value: Expr, combine: Combine | None = None) -> None:
-        """Store an element; whoever reads it in this iteration has it already."""
-        buffer = self.scalars.buffers[root.value]
-        where = self._where(root)
-        if buffer.array is None:
-            assert buffer.scalar is not None
-            if combine is not None:
-                accumulate = Accumulate(buffer.scalar, combine, value, True, where)
-                self.scopes.emit(accumulate)
-                return
-            if isinstance(value, Const | Var):
-                self.scopes.learn(root.value, root.target, value)
-                return
-            self.scopes.emit(Assign(buffer.scalar, value, where))
-            return
-        array, cells = self.scalars.cell(buffer, root.target)
-        plain = not any(isinstance(own, Gathered) for own in root.target)
-        self.scopes.emit(
-            Store(array, cells, value, combine, nonnegative=plain, location=where)
-        )
-        if combine is None and root.kind == "store" and isinstance(value, Const | Var):
-            self.scopes.learn(root.value, root.target, value)
-
-    def _accumulate(self, root: Root) -> None:
-        value = self.scalars.at(root.body, root.index)
-        combine = self._combine(root)
-        if root.inner < len(root.extents):
-            total = self._progress[root].names["total"]
-            where = self._where(root)
-            self.scopes.emit(Accumulate(total, combine, value, True, where))
-        else:
-            self._write(root, value, combine)
-
-    def _scan(self, root: Root) -> None:
-        run = self._progress[root].names["run"]
-        value = self.scalars.at(root.body, root.index)
-        where = self._where(root)
-        if root.equation.primitive.name == "recurrence":
-            added = self.scalars.at(root.equation.inputs[1], root.index)
-            scaled = element.operation("multiply", value, run)
-            self.scopes.emit(Assign(run, element.operation("add", scaled, added), where))
-        else:
-            times = root.equation.primitive.name == "cumprod"
-            combine: Combine = "multiply" if times else "add"
-            self.scopes.emit(Accumulate(run, combine, value, False, where))
-        # Readers take what the accumulator is now: it goes on in the next iteration.
-        held = self.scalars.held(root.value, root.target, run, len(root.extents))
-        buffer = self.scalars.buffers[root.value]
-        if buffer.array is not None:
-            array, cells = self.scalars.cell(buffer, root.target)
-            self.scopes.emit(Store(array, cells, held, location=where))
-
-    def _position(self, root: Root) -> None:
-        """Keep the position of the first NaN, else of the first extreme."""
-        best, at = self._progress[root].names.values()
-        value = self.scalars.at(root.body, root.index)
-        name = "greater" if root.equation.primitive.name == "argmax" else "less"
-        better: Expr = Op(name, (value, best), "bool")
-        if value.dtype in ("float64", "float32"):
-            known = Op("equal", (best, best), "bool")
-            lost = Op("not_equal", (value, value), "bool")
-            better = Op("or", (better, Op("and", (lost, known), "bool")), "bool")
-        index = self.scalars.loops[len(root.extents) - 1]
-        self.scopes.emit(If(better, (Assign(best, value), Assign(at, index))))
-
-    # --- checks of index arrays ----------------------------------------------------
-
-    def _extremes(self, root: Root) -> None:
-        low, high = self._progress[root].names.values()
-        value = self.scalars.at(root.body, root.index)
-        self.scopes.emit(Accumulate(low, "minimum", value, False))
-        self.scopes.emit(Accumulate(high, "maximum", value, False))
-        if not root.extents:
-            self._check(root, low, high)
-
-    def _check(self, root: Root, low: Var, high: Var) -> None:
-        assert isinstance(root.key, Check)
-        size = self.scalars.sizes.expr(root.key.size)
-        start: Expr = Op("negative", (size,), "int64")
-        if isinstance(size, Const):
-            start = loop_ir.integer(-int(size.value))
-        tests = (
-            Op("greater_equal", (low, start), "bool"),
-            Op("less", (high, size), "bool"),
-        )
-        where = location_of(root.equation)
-        message = "an index is out of bounds"
-        cond = Op("and", tests, "bool")
-        self.scopes.emit(loop_ir.Check(cond, "IndexError", message, where))
-
-    # --- library calls -------------------------------------------------------------
-
-    def _library(self, root: Root) -> None:
-        equation = root.equation
-        lower = equation.primitive.lower
-        assert isinstance(lower, table.Library)
-        batch = tuple(self.scalars.position(own) for own in root.index)
-        matrices = []
-        for operand in equation.inputs:
-            source = stored_source(operand)
-            array = self._view(self._stored(source), batch)
-            matrices.append(Matrix(array, source is not operand))
-        outputs: list[Array | Var] = []
-        numbers: list[tuple[Value, Var]] = []
-        for value in equation.outputs:
-            buffer = self.scalars.buffers[value]
-            if buffer.array is None:
-                assert buffer.scalar is not None
-                outputs.append(buffer.scalar)
-            elif buffer.array.rank > len(batch):
-                outputs.append(self._view(buffer.array, batch))
-            else:
-                var = self.names.variable("t", buffer.array.dtype)
-                numbers.append((value, var))
-                outputs.append(var)
-        where = self._where(root)
-        call = Library(lower.routine, tuple(outputs), tuple(matrices), where)
-        self.scopes.emit(call)
-        for value, var in numbers:
-            array = self.scalars.buffers[value].array
-            assert array is not None
-            self.scopes.emit(Store(array, batch, var))
-
-    def _view(self, array: Array, batch: tuple[Expr, ...]) -> Array:
-        """One matrix of a batch."""
-        if not batch:
-            return array
-        shape = array.shape[len(batch) :]
-        base = array.name.split("%")[0]
-        view = Array(self.names.unique(base + "_i"), array.dtype, shape, "view")
-        starts = (loop_ir.integer(0),) * len(shape)
-        self.scopes.emit(View(view, array, starts, batch))
-        return view
-
-    # --- lookups -------------------------------------------------------------------
-
-    def _array(self, root: Root) -> Array:
-        array = self.scalars.buffers[root.value].array
-        assert array is not None
-        return array
-
-    def _stored(self, operand: Operand) -> Array:
-        assert isinstance(operand, Value)
-        array = self.scalars.buffers[operand].array
-        assert array is not None
-        return array
-
-    def _combine(self, root: Root) -> Combine:
-        lower = root.equation.primitive.lower
-        assert isinstance(lower, table.Reduction)
-        return lower.combine
-
-    def _where(self, root: Root) -> loop_ir.Location | None:
-        return location_of(root.equation)
-
-
-def neutral(combine: Combine, dtype: DType) -> Const:
-    """What combines with anything to give just that."""
-    match combine:
-        case "add":
-            return element.literal(0, dtype)
-        case "multiply":
-            return element.literal(1, dtype)
-        case "or" | "and":
-            return Const(combine == "and", "bool")
-    largest = combine == "minimum"
-    if dtype == "bool":
-        return Const(largest, dtype)
-    if dtype in ("int64", "int32"):
-        limits = np.iinfo(dtype)
-        return Const(int(limits.max if largest else limits.min), dtype)
-    return Const(math.inf if largest else -math.inf, dtype)
-
-
-def statements(scalars: Scalars) -> list[Stmt]:
-    """What has been written."""
-    return scalars.scopes.stack[0].body
+                self.leaves.check(root, *self.leaves.progress[root].values())

@@ -22,6 +22,7 @@ from tracegrad.lower.buffers import Buffer, allocate, whole
 from tracegrad.lower.cluster import plan
 from tracegrad.lower.composites import Prepared, prepare
 from tracegrad.lower.emit import Emitter
+from tracegrad.lower.locations import named_once
 from tracegrad.lower.names import Names, finish
 from tracegrad.lower.scalars import Scalars
 from tracegrad.lower.scopes import Scopes
@@ -84,7 +85,7 @@ def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     body, results = _body(prepared, given, scalars, entry.sizes, facts, names)
     checks = entry.checks()
     fixed = [*entry.taken, name]
-    final, values = finish([*checks, *body], results, fixed)
+    final, values = finish(named_once([*checks, *body]), results, fixed)
     kernel = Kernel(name, (*entry.parameters, *arrays), final, values)
     return Lowered(kernel, tuple(outputs))
 
@@ -145,12 +146,12 @@ class _Entry:
             shape = tuple(map(self.sizes.expr, param.type.shape))
             array = Array(param.name, param.type.dtype, shape, "input")
             self.parameters.append(array)
-            for axis, size in enumerate(shape):
+            for axis, length in enumerate(shape):
                 # The first axis of a length binds its name; all others must agree.
-                if size in bound or not isinstance(size, Var):
-                    cond = Op("equal", (Size(array, axis), size), "bool")
+                if length in bound or not isinstance(length, Var):
+                    cond = Op("equal", (Size(array, axis), length), "bool")
                     self._size_checks.append(Check(cond, "guard", ""))
-                bound.add(size)
+                bound.add(length)
 
     def _user_names(self) -> dict[str, str]:
         """What the program itself calls its sizes."""

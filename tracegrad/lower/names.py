@@ -12,7 +12,9 @@ the other's, and they have one dtype. So the two halves of a function may both s
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from codegen.expressions import RESERVED
 from codegen.loop_ir import (
@@ -44,11 +46,7 @@ _COMBINED = {
     "and": "every",
 }
 _LIBRARY = {"dot": "prod", "argsort": "order", "cholesky": "root"}
-_PYTHON = frozenset(
-    "and as assert async await break class continue def del elif else except False "
-    "finally for from global if import in is lambda None nonlocal not or pass raise "
-    "return True try while with yield len taken".split()
-)
+_FORBIDDEN = RESERVED | {*keyword.kwlist, "len", "taken"}
 
 
 class Names:
@@ -90,13 +88,17 @@ class Names:
 # --- printed names -----------------------------------------------------------------
 
 
+# What two variables of one name must have in common: a dtype, an array's layout too.
+Kind: TypeAlias = str | None
+
+
 class _Scope:
     """A block: the names declared in it and below it."""
 
     def __init__(self, outer: _Scope | None) -> None:
         self.outer = outer
-        self.here: dict[str, DType | None] = {}
-        self.below: dict[str, DType | None] = {}
+        self.here: dict[str, Kind] = {}
+        self.below: dict[str, Kind] = {}
 
     def taken(self, name: str) -> bool:
         """Whether the name is live somewhere in this block or around it."""
@@ -109,19 +111,19 @@ class _Scope:
             scope = scope.outer
         return False
 
-    def clash(self, name: str, dtype: DType | None) -> bool:
+    def clash(self, name: str, kind: Kind) -> bool:
         """Whether a sibling uses the name for another dtype."""
         scope: _Scope = self
         while scope.outer is not None:
             scope = scope.outer
-        return scope.below.get(name, dtype) != dtype
+        return scope.below.get(name, kind) != kind
 
-    def declare(self, name: str, dtype: DType | None) -> None:
+    def declare(self, name: str, kind: Kind) -> None:
         """Take a name."""
-        self.here[name] = dtype
+        self.here[name] = kind
         scope = self.outer
         while scope is not None:
-            scope.below[name] = dtype
+            scope.below[name] = kind
             scope = scope.outer
 
 
@@ -140,9 +142,9 @@ def finish(
 
 def _block(body: Sequence[Stmt], scope: _Scope, chosen: dict[str, str]) -> None:
     for stmt in body:
-        for name, dtype in _declared(stmt):
+        for name, kind in _declared(stmt):
             if MARK in name and name not in chosen:
-                chosen[name] = _choose(name.split(MARK)[0], dtype, scope)
+                chosen[name] = _choose(name.split(MARK)[0], kind, scope)
         for inner in blocks(stmt):
             nested = _Scope(scope)
             if isinstance(stmt, For) and MARK in stmt.var.name:
@@ -151,27 +153,32 @@ def _block(body: Sequence[Stmt], scope: _Scope, chosen: dict[str, str]) -> None:
             _block(inner, nested, chosen)
 
 
-def _declared(stmt: Stmt) -> list[tuple[str, DType | None]]:
-    """The names that a statement binds, with the dtype of scalars."""
+def _declared(stmt: Stmt) -> list[tuple[str, Kind]]:
+    """The names that a statement binds, with their dtype or layout."""
     match stmt:
         case Assign(target=target) | Accumulate(target=target):
             return [(target.name, target.dtype)]
         case Allocate(array=array) | View(view=array) | Reshape(view=array):
-            return [(array.name, None)]
+            return [(array.name, _layout(array))]
         case Library(outputs=outputs):
             return [
-                (x.name, None if isinstance(x, Array) else x.dtype) for x in outputs
+                (x.name, _layout(x) if isinstance(x, Array) else x.dtype)
+                for x in outputs
             ]
         case _:
             return []
 
 
-def _choose(base: str, dtype: DType | None, scope: _Scope) -> str:
+def _layout(array: Array) -> Kind:
+    return f"{array.dtype} {array.rank} {array.contiguous}"
+
+
+def _choose(base: str, kind: Kind, scope: _Scope) -> str:
     for name in _candidates(base):
-        if name in RESERVED or name in _PYTHON:
+        if name in _FORBIDDEN:
             continue
-        if not scope.taken(name) and not scope.clash(name, dtype):
-            scope.declare(name, dtype)
+        if not scope.taken(name) and not scope.clash(name, kind):
+            scope.declare(name, kind)
             return name
     raise AssertionError("the supply of names is endless")
 

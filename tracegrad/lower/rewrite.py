@@ -100,7 +100,8 @@ class Rewrite:
                     body=self.block(stmt.body),
                 )
             case While():
-                return replace(stmt, cond=self.expr(stmt.cond), body=self.block(stmt.body))
+                cond = self.expr(stmt.cond)
+                return replace(stmt, cond=cond, body=self.block(stmt.body))
             case If():
                 return replace(
                     stmt,

@@ -20,8 +20,10 @@ from tracegrad.ir.graph import Equation, Operand, Value
 from tracegrad.ir.shapes import Dim
 from tracegrad.lower.access import (
     ONE,
+    ZERO,
     Affine,
     Gathered,
+    Index,
     Indices,
     Window,
     gathers,
@@ -115,6 +117,15 @@ def block_index(root: Root) -> Affine:
     return variable(len(root.extents) - 1)
 
 
+def crosses(root: Root, index: Indices) -> bool:
+    """Whether a blocked root reads an array with its innermost loop not last."""
+    return (
+        root.blocked
+        and block_index(root) in index[:-1]
+        and all(isinstance(own, Affine) for own in index)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """The test that an index array stays within an axis."""
@@ -150,8 +161,10 @@ def owner(value: Value) -> Value:
     return value.definition.outputs[0] if value.definition is not None else value
 
 
-def stored_source(operand: Operand) -> Operand:
+def stored_source(operand: Operand, reader: Equation) -> Operand:
     """The array that a library routine can read as it is: a matrix or its transpose."""
+    if reader.primitive.name == "argsort":  # it reads rows, which have no transpose
+        return operand
     while isinstance(operand, Value) and operand.definition is not None:
         equation = operand.definition
         perm = equation.params.get("perm")
@@ -171,7 +184,7 @@ def must_store(equations: list[Equation]) -> Iterator[Operand]:
         match equation.primitive:
             case table.Primitive(lower=table.Library()):
                 for operand in equation.inputs:
-                    yield stored_source(operand)
+                    yield stored_source(operand, equation)
             case table.Primitive(name="reshape") if not unit_reshape(equation):
                 yield equation.inputs[0]
             case table.Primitive(name="gather"):
@@ -245,20 +258,15 @@ class Roots:
         """Find what a root reads, down to stored values."""
         if root.kind in ("library", "view"):
             for operand in root.equation.inputs:
-                source = operand if root.kind == "view" else stored_source(operand)
+                source = operand
+                if root.kind == "library":
+                    source = stored_source(operand, root.equation)
                 if isinstance(source, Value):
                     root.reads[source, None] = None
                     root.needs.add(owner(source))
             return
-        starts = [(root.body, root.index, root.kind == "store")]
-        if root.kind == "scan" and root.equation.primitive.name == "recurrence":
-            starts.append((root.equation.inputs[1], root.index, False))
-        if root.kind == "scatter":
-            for index in gathers(root.target):
-                starts.append((index.source, index.at, False))
-                root.needs.add(Check(index.source, index.size))
         seen: set[tuple[Operand, Indices]] = set()
-        stack = list(reversed(starts))
+        stack = self._starts(root)[::-1]
         while stack:
             operand, index, top = stack.pop()
             if not isinstance(operand, Value) or ((operand, index) in seen and not top):
@@ -275,12 +283,22 @@ class Roots:
                 continue
             stack += reversed(self._operands(root, operand, index))
 
+    def _starts(self, root: Root) -> list[tuple[Operand, Indices, bool]]:
+        """What a root evaluates: where, and whether it is the value being made."""
+        starts = [(root.body, root.index, root.kind == "store")]
+        if root.kind == "scan" and root.equation.primitive.name == "recurrence":
+            starts.append((root.equation.inputs[1], root.index, False))
+        if root.kind == "scatter":
+            for place in gathers(root.target):
+                starts.append((place.source, place.at, False))
+                root.needs.add(Check(place.source, place.size))
+        return starts
+
     def _packed(self, root: Root, value: Value, index: Indices) -> Value:
         """The copy that a root reads instead of an array, if there is one."""
-        if root.blocked and block_index(root) in index:
-            pack = self.packs.get((value, index.index(block_index(root))), value)
-            return value if pack is root.value else pack
-        return value
+        axis = index.index(block_index(root)) if crosses(root, index) else -1
+        pack = self.packs.get((value, axis), value)
+        return value if pack is root.value else pack
 
     def _operands(
         self, root: Root, value: Value, index: Indices
@@ -293,15 +311,22 @@ class Roots:
             inner, partial = pull_pad(equation, index)
             sizes = equation.inputs[0].type.shape
             for axis in partial:
-                plain = isinstance(index[axis], Affine) and index[axis] == variable(
-                    getattr(index[axis], "level", 0)
-                )
-                found = window(inner[axis], sizes[axis], plain)
+                whole = _whole(root, index[axis], value.type.shape[axis])
+                found = window(inner[axis], sizes[axis], whole)
                 if found is not None:
                     root.windows.setdefault(found.level, {})[found] = None
             return [(equation.inputs[0], inner, False)]
         root.sites.setdefault(value, set()).add(index)
         return [(x, index if x.type.ndim else (), False) for x in equation.inputs]
+
+
+def _whole(root: Root, index: Index, size: Dim) -> bool:
+    """Whether an index runs over a whole axis: a slice of a pad may cut its window."""
+    match index:
+        case Affine(level, 1, offset) if offset == ZERO:
+            return root.extents[level].size == size
+        case _:
+            return False
 
 
 def _roots(equation: Equation) -> list[Root]:
@@ -356,9 +381,7 @@ def _reduction(equation: Equation, value: Value) -> Root:
     index = identity(len(body.type.shape))
     target = tuple(own for axis, own in enumerate(index) if axis not in axes)
     extents = _extents(body.type.shape)
-    return Root(
-        "reduce", value, value, body, extents, index, target, frozenset(axes)
-    )
+    return Root("reduce", value, value, body, extents, index, target, frozenset(axes))
 
 
 def _axis_last(shape: tuple[Dim, ...], axis: int) -> tuple[tuple[Extent, ...], Indices]:
@@ -438,5 +461,3 @@ def _library(equation: Equation, value: Value) -> Root:
     extents = _extents(batch)
     index = identity(len(batch))
     return Root("library", value, value, equation.inputs[0], extents, index, index)
-
-

@@ -8,7 +8,6 @@ once per scope; ``tidy`` later writes what is used once in place of its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 from dataclasses import dataclass, field
 
 from codegen import loop_ir
@@ -112,9 +111,7 @@ class Scalars:
                 segment = self.segments.get(level)
                 if segment is not None and segment.single is not None:
                     return self.sizes.expr(segment.single * step + offset)
-                return variable_expr(
-                    self.loops[level], step, self.sizes.expr(offset)
-                )
+                return variable_expr(self.loops[level], step, self.sizes.expr(offset))
             case Gathered(source, at):
                 found = self.at(source, at)
                 return found if found.dtype == "int64" else Convert(found, "int64")
@@ -135,7 +132,7 @@ class Scalars:
         assert self.block is not None
         key = (array.name, axis)
         if key not in self.block.views:
-            starts = [loop_ir.integer(0)] * array.rank
+            starts: list[Expr] = [loop_ir.integer(0)] * array.rank
             shape = list(array.shape)
             starts[axis], shape[axis] = self.block.start, self.block.size
             view = Array(
@@ -151,7 +148,9 @@ class Scalars:
 
     def _packed(self, value: Value, index: Indices) -> Value:
         """The copy of the current block that is read instead of an array."""
-        if self.block is None or self.block.index not in index:
+        if self.block is None or self.block.index not in index[:-1]:
+            return value
+        if not all(isinstance(own, Affine) for own in index):
             return value
         pack = self._packs.get((value, index.index(self.block.index)), value)
         return value if pack is self.making else pack
@@ -212,15 +211,14 @@ class Scalars:
             return []
         if is_map(equation):
             return [self._resolve(*pull(equation, index))]
-        return [
-            self._resolve(x, index if x.type.ndim else ()) for x in equation.inputs
-        ]
+        return [self._resolve(x, index if x.type.ndim else ()) for x in equation.inputs]
 
     def _missing(
         self, operand: Operand, index: Indices
     ) -> list[tuple[Operand, Indices]]:
         """Inputs that are yet to be computed."""
-        assert isinstance(operand, Value) and operand.definition is not None
+        assert isinstance(operand, Value)
+        assert operand.definition is not None
         return [
             (x, at)
             for x, at in self._inputs(operand.definition, index)
@@ -231,7 +229,8 @@ class Scalars:
 
     def _make(self, operand: Operand, index: Indices, fresh: bool) -> Expr:
         """Compute a value whose inputs are known, and bind it."""
-        assert isinstance(operand, Value) and operand.definition is not None
+        assert isinstance(operand, Value)
+        assert operand.definition is not None
         equation = operand.definition
         match equation.primitive.name:
             case "pad":
@@ -244,8 +243,7 @@ class Scalars:
                 expr = self.sizes.expr(equation.params["dim"])
             case _:
                 inputs = [
-                    self._known(x, at, False)
-                    for x, at in self._inputs(equation, index)
+                    self._known(x, at, False) for x, at in self._inputs(equation, index)
                 ]
                 args = [x for x in inputs if x is not None]
                 expr = args[0] if is_map(equation) else _apply(equation, args)

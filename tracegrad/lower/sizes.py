@@ -26,7 +26,7 @@ def arithmetic(name: str, left: Expr, right: Expr) -> Expr:
             return loop_ir.integer(int(a) - int(b))
         case "multiply", Const(a), Const(b):
             return loop_ir.integer(int(a) * int(b))
-        case ("add" | "subtract"), _, Const(0):
+        case (("add" | "subtract"), _, Const(0)):
             return left
         case "add", Const(0), _:
             return right

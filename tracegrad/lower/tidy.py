@@ -64,10 +64,7 @@ def tidy(
 
 def _variables(exprs: Iterable[Expr]) -> Iterator[str]:
     return (
-        part.name
-        for expr in exprs
-        for part in nested(expr)
-        if isinstance(part, Var)
+        part.name for expr in exprs for part in nested(expr) if isinstance(part, Var)
     )
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from tracegrad.ir.graph import Builder, Equation, Literal, Operand, Value
 from tracegrad.ir.primitive import Primitive, Scalar
-from tracegrad.ir.shapes import Dim, Shape
+from tracegrad.ir.shapes import Dim, FloorDiv, Shape
 from tracegrad.ir.types import Type
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
@@ -151,7 +152,40 @@ def size_value(builder: Builder, dim: Dim) -> Operand:
     """A size of the inputs as an integer operand."""
     if dim.value is not None:
         return Literal(dim.value, "int64")
+    if not dim.symbols().isdisjoint(builder.indices):
+        return _computed(builder, dim)
     return builder.emit1(cmp.size, (), {"dim": dim})
+
+
+def _computed(builder: Builder, dim: Dim) -> Operand:
+    """A size that varies in a loop, calculated from the loop's index."""
+    terms = []
+    fixed = Dim.constant(0)
+    for monomial, coefficient in dim.terms:
+        varying = [a for a in monomial if a in builder.indices]
+        if not varying and not any(isinstance(a, FloorDiv) for a in monomial):
+            fixed = fixed + Dim(((monomial, coefficient),))
+            continue
+        rest = tuple(a for a in monomial if isinstance(a, str) and a not in varying)
+        factors = [size_value(builder, Dim(((rest, coefficient),)))]
+        factors += [builder.indices[a] for a in varying if isinstance(a, str)]
+        for atom in monomial:
+            if isinstance(atom, FloorDiv):
+                parts = (atom.numerator, atom.denominator)
+                quotient = [size_value(builder, part) for part in parts]
+                factors.append(builder.emit1(ew.floor_divide, quotient))
+        terms.append(reduce(lambda a, b: _combined(builder, ew.multiply, a, b), factors))
+    terms.append(size_value(builder, fixed))
+    return reduce(lambda a, b: _combined(builder, ew.add, a, b), terms)
+
+
+def _combined(builder: Builder, primitive: Primitive, a: Operand, b: Operand) -> Operand:
+    unit = 1 if primitive is ew.multiply else 0
+    if isinstance(a, Literal) and a.value == unit:
+        return b
+    if isinstance(b, Literal) and b.value == unit:
+        return a
+    return builder.emit1(primitive, (a, b))
 
 
 def _floor_divide(a: Dim, b: Dim) -> Dim | None:

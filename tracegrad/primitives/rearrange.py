@@ -30,6 +30,7 @@ from tracegrad.primitives.identities import (
     simplify_exactly,
     size_value,
 )
+from tracegrad.primitives.sums import factored_sum
 
 
 def simplify(
@@ -235,7 +236,7 @@ def _reduce_sum_rearranged(
     if scaled is not None:
         total = b.emit1(reductions.reduce_sum, (scaled[1],), params)
         return _times(b, scaled[0], total)
-    return None
+    return factored_sum(b, x, axes)
 
 
 def _sum_ofexpand(

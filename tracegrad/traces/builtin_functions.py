@@ -67,7 +67,8 @@ def _round(machine: Machine, value: Any, ndigits: Any = None) -> Any:
         return value if isinstance(value, Tracer) else round(value, ndigits)
     if ndigits is None:
         return _number(ew.rint(value), "int64")
-    return numpy_table.lookup(np.round)(value, ndigits)
+    rounded = numpy_table.lookup(np.round)(value, ndigits)
+    return Tracer(rounded.builder, rounded.operand, value.weak)
 
 
 def _is_size(value: Tracer) -> bool:
@@ -215,6 +216,7 @@ ON_TRACERS: dict[Any, Function] = {
     tuple: _over_items(tuple),
     iter: _over_items(iter),
     reversed: lambda machine, values: iter(list(items(machine, values))[::-1]),
+    divmod: lambda machine, a, b: (a // b, a % b),
     isinstance: _isinstance,
     type: _type,
 }

@@ -28,7 +28,7 @@ class _Run:
 
     def __init__(self, known: dict[Value, Any], sizes: Mapping[str, int]) -> None:
         self._known = known
-        self._sizes = sizes
+        self._sizes = dict(sizes)  # and, in a loop, its index
 
     def read(self, operand: Operand) -> Any:
         if isinstance(operand, Literal):
@@ -79,6 +79,7 @@ class _Run:
         lo, hi, *carried = inputs
         trips = 0
         for index in indices(int(lo), int(hi), step, reversed):
+            self._sizes[str(body.params[0].name)] = index
             carried = self.region(body, [index, *carried])
             trips += 1
             if stops and carried.pop(0):

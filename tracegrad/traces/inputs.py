@@ -11,7 +11,7 @@ import keyword
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tracegrad.ir.shapes import Assumptions, Dim
 from tracegrad.ir.types import DTYPES, ArrayType, DType
 from tracegrad.traces.tracer import Tracer, size_tracer
 
+_NAMES = {np.dtype(name): cast("DType", name) for name in DTYPES}
 _STATIC = (bool, np.bool_, str, bytes, type(None))
 
 
@@ -68,6 +69,8 @@ def describe(value: Any, name: str) -> Leaf:
     if isinstance(value, (np.ndarray, np.generic)):
         return _describe_array(value, name)
     if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise _unsupported("int of more than 64 bits", name)
         return Leaf(name, "int64", weak=True, value=value)
     if isinstance(value, float):
         return Leaf(name, "float64", weak=True)
@@ -88,10 +91,11 @@ def _describe_array(value: Any, name: str) -> Leaf:
             todo="Pass a plain array: np.asarray(...).",
         )
     dtype = value.dtype
-    if dtype.name not in DTYPES:
+    known = _NAMES.get(dtype) or _NAMES.get(dtype.newbyteorder("="))
+    if known is None:
         raise _unsupported(dtype.name, name)
     hint = int(value) if dtype.kind == "i" and not value.shape else None
-    return Leaf(name, dtype.name, tuple(value.shape), value=hint)
+    return Leaf(name, known, value.shape, value=hint)
 
 
 def _unsupported(dtype: str, name: str) -> DTypeError:

@@ -41,7 +41,7 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import structural
-from tracegrad.primitives.identities import dim_of
+from tracegrad.primitives.identities import dim_of, size_value
 
 # --- operators: a weak result only from weak operands, as Python's numbers ---------
 
@@ -90,15 +90,17 @@ class Tracer:
         builder: records what is done to it.
         operand: the graph's value or literal.
         weak: whether it stands for a Python number.
+        origin: where its array was made, or what it is a view of: see ``memory``.
     """
 
-    __slots__ = ("builder", "operand", "weak")
+    __slots__ = ("builder", "operand", "origin", "weak")
     __array_priority__ = 1000.0
 
     def __init__(self, builder: Builder, operand: Operand, weak: bool = False) -> None:
         self.builder = builder
         self.operand = operand
         self.weak = weak
+        self.origin: Any = None
 
     # --- what an array has ---------------------------------------------------------
 
@@ -438,7 +440,7 @@ def size_tracer(builder: Builder, size: Dim) -> Any:
     """A symbolic size as Python code sees it: an int, or a weak integer tracer."""
     if size.value is not None:
         return size.value
-    return Tracer(builder, builder.emit1(cmp.size, (), {"dim": size}), weak=True)
+    return Tracer(builder, size_value(builder, size), weak=True)
 
 
 def _decide(operand: Operand) -> bool | None:

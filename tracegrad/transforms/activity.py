@@ -8,6 +8,7 @@ dependence round, so both directions are fixpoints.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from typing import TypeAlias
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
@@ -70,21 +71,16 @@ def _flows(graph: Graph) -> Iterator[Flow]:
 
 def _flows_of(equation: Equation) -> Iterator[Flow]:
     inputs, outputs = equation.inputs, equation.outputs
+    for c in carried(equation):
+        yield from product((c.initial, c.next), (c.param, c.output))
     if is_loop(equation):
-        for c in carried(equation):
-            yield c.initial, c.param
-            yield c.initial, c.output
-            yield c.next, c.param
-            yield c.next, c.output
-    elif equation.regions:
+        return
+    if equation.regions:
         for region in equation.regions:
             yield from zip(region.results, outputs, strict=True)
     elif equation.primitive in (load, copy):
         yield inputs[0], outputs[0]
     elif (ref := written(equation)) is not None:
-        if len(inputs) > 1:
-            yield inputs[1], ref
+        yield inputs[1], ref
     elif equation.primitive.rule is not None:
-        for x in inputs:
-            for output in outputs:
-                yield x, output
+        yield from product(inputs, outputs)

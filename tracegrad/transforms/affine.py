@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tracegrad.ir.graph import Equation, Operand, Value
+from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.shapes import Dim, Monomial, guards_in_force
 from tracegrad.ir.types import scalar
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
-from tracegrad.transforms.regions import Structure, for_, is_loop
+from tracegrad.transforms.regions import Structure, body_of, for_, is_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,12 @@ class Renamed:
     value: Value
 
 
-Symbol: TypeAlias = Value | Renamed | Monomial
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknown:
+    """A number of which nothing is known, not even that it equals itself."""
+
+
+Symbol: TypeAlias = Value | Renamed | Monomial | Unknown
 Form: TypeAlias = dict[Symbol, int]
 Bounds: TypeAlias = tuple[list[Form], list[Form]]
 
@@ -46,26 +51,47 @@ def combine(a: Mapping[Symbol, int], b: Mapping[Symbol, int], factor: int = 1) -
     return {s: c for s, c in total.items() if c}
 
 
-def affine(operand: Operand | Dim | int) -> Form:
+def affine(operand: Operand) -> Form:
     """The form of an integer: of a size, or by the sums that make it."""
-    if isinstance(operand, (Dim, int)):
-        return dict(Dim.of(operand).terms)
     dim = dim_of(operand)
     if dim is not None:
-        return dict(dim.terms)
+        indices = named_indices(operand.graph) if isinstance(operand, Value) else {}
+        return size_form(dim, indices)
     assert isinstance(operand, Value)
     made = operand.definition
     if made is not None and operand.type == _INT:
         match made.primitive:
             case ew.add:
-                return combine(*map(affine, made.inputs))
+                return combine(affine(made.inputs[0]), affine(made.inputs[1]))
             case ew.subtract:
-                return combine(*map(affine, made.inputs), -1)
+                return combine(affine(made.inputs[0]), affine(made.inputs[1]), -1)
             case ew.negative:
                 return combine({}, affine(made.inputs[0]), -1)
             case ew.multiply:
                 return _product(operand, *map(affine, made.inputs))
     return {operand: 1}
+
+
+def size_form(dim: Dim, indices: Mapping[str, Value]) -> Form:
+    """The form of a size, which may speak of loop indices by their names."""
+    total: Form = {}
+    for monomial, coefficient in dim.terms:
+        symbol: Symbol = monomial
+        named = Dim(((monomial, 1),)).symbols() & indices.keys()
+        if named:
+            lone = len(monomial) == 1 and monomial[0] in named
+            symbol = indices[str(monomial[0])] if lone else Unknown()
+        total = combine(total, {symbol: coefficient})
+    return total
+
+
+def named_indices(graph: Graph) -> dict[str, Value]:
+    """The indices of the loops around a graph, by their names."""
+    found: dict[str, Value] = {}
+    for region in graph.ancestors():
+        if region.parent is not None and region.params:
+            found.setdefault(str(region.params[0].name), region.params[0])
+    return found
 
 
 def _product(operand: Value, a: Form, b: Form) -> Form:
@@ -102,6 +128,16 @@ class Prover:
         self._moved = frozenset(moved)
         self._further = further or {}
         self._known: dict[Symbol, Bounds] = {}
+        self._varying = {
+            str(body_of(e).params[0].name) for e in structure.place if is_loop(e)
+        }
+
+    def size(self, size: Dim | int) -> Form:
+        """The form of a size in a type or a parameter."""
+        dim = Dim.of(size)
+        if dim.symbols() & self._varying:
+            return {Unknown(): 1}
+        return dict(dim.terms)
 
     def at_least(self, form: Form, number: int) -> bool:
         """Whether ``form >= number`` is sure."""
@@ -180,7 +216,7 @@ def _settled(form: Form, number: int) -> bool:
     if _plainly(form, number):
         return True
     facts = (
-        dict((guard.left - guard.right).terms)
+        size_form(guard.left - guard.right, {})
         for guard in guards_in_force()
         if guard.relation in (">=", "==")
     )

@@ -117,8 +117,8 @@ def disjoint(
 ) -> bool:
     """Whether two places of one array share no cell, whatever the indices are."""
     for axis, size in enumerate(place.base.type.shape):
-        first, last = extent(place, axis)
-        low, high = (rename(f, moved) for f in extent(target, axis))
+        first, last = _extent(prover, place, axis)
+        low, high = (rename(f, moved) for f in _extent(prover, target, axis))
         if not (
             prover.at_least(combine(low, last, -1), 1)
             or prover.at_least(combine(first, high, -1), 1)
@@ -129,13 +129,13 @@ def disjoint(
     return False
 
 
-def extent(place: Place, axis: int) -> tuple[Form, Form]:
+def _extent(prover: Prover, place: Place, axis: int) -> tuple[Form, Form]:
     """The least and greatest index along an axis."""
     start = affine(place.index[axis])
     size, step = place.sizes[axis], place.steps[axis]
     if size is None:
         return start, start
-    end = combine(start, combine(affine(size), constant(-1)), step)
+    end = combine(start, combine(prover.size(size), constant(-1)), step)
     return (start, end) if step > 0 else (end, start)
 
 
@@ -144,8 +144,8 @@ def in_bounds(prover: Prover, place: Place) -> bool:
     for axis, size in enumerate(place.base.type.shape):
         if place.sizes[axis] is not None:
             continue  # a window was checked when it was taken
-        first, last = extent(place, axis)
-        below = combine(affine(size), last, -1)
+        first, last = _extent(prover, place, axis)
+        below = combine(prover.size(size), last, -1)
         if not prover.at_least(first, 0) or not prover.at_least(below, 1):
             return False
     return True
@@ -153,5 +153,5 @@ def in_bounds(prover: Prover, place: Place) -> bool:
 
 def _unwrapped(prover: Prover, index: Form, size: Dim) -> bool:
     """Whether an index is counted from the front: it is >= 0, or the very last."""
-    last = combine(index, affine(size), -1)
+    last = combine(index, prover.size(size), -1)
     return prover.at_least(index, 0) or prover.at_least(last, -1)

@@ -14,8 +14,8 @@ from tracegrad.transforms.regions import (
     clone,
     is_loop,
     regions_in,
-    replace,
     set_carried,
+    substitute_everywhere,
     written,
 )
 
@@ -53,7 +53,7 @@ def _unwind(graph: Graph) -> None:
                         known[c.tested] = c.initial
         if not known:
             return
-        replace(graph, known)
+        substitute_everywhere(graph, known)
 
 
 def _is_constant(c: Carried) -> bool:

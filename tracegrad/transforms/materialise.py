@@ -10,20 +10,30 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from tracegrad.ir.graph import Builder, Equation, Graph, Literal, Operand, Value
-from tracegrad.ir.graph import substitute
+from tracegrad.errors import DifferentiationError
+from tracegrad.ir.graph import (
+    Builder,
+    Equation,
+    Graph,
+    Literal,
+    Operand,
+    Value,
+    substitute,
+)
+from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import RefType
 from tracegrad.primitives import refs, storage
 from tracegrad.primitives.control import for_, while_
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
+from tracegrad.transforms.affine import affine
 from tracegrad.transforms.rebuild import Recipe
 from tracegrad.transforms.regions import (
     Structure,
     adopt,
     carried,
     draft,
-    replace_here,
+    substitute_here,
 )
 from tracegrad.transforms.sweep import trip_count
 
@@ -41,6 +51,18 @@ class _Shelf:
 
     lengths: tuple[Operand, ...] | None
     top: Operand | None
+
+
+def is_rectangular(structure: Structure, graph: Graph) -> bool:
+    """Whether the loops around a region all have bounds known outside them."""
+    return all(
+        structure.owner[loop].primitive is for_
+        and all(
+            isinstance(x, Literal) or x.graph not in structure.owner
+            for x in structure.owner[loop].inputs[:2]
+        )
+        for loop in structure.loops(graph)
+    )
 
 
 class Materialiser:
@@ -81,19 +103,7 @@ class Materialiser:
         for region in regions:
             self._region(region)
         for mirror in self._mirrors.values():
-            replace_here(mirror, self._known)
-
-    @staticmethod
-    def rectangular(structure: Structure, graph: Graph) -> bool:
-        """Whether the loops around a region all have bounds known outside them."""
-        return all(
-            structure.owner[loop].primitive is for_
-            and all(
-                isinstance(x, Literal) or x.graph not in structure.owner
-                for x in structure.owner[loop].inputs[:2]
-            )
-            for loop in structure.loops(graph)
-        )
+            substitute_here(mirror, self._known)
 
     def _region(self, region: Graph) -> None:
         """Make a region's values available at the head of its mirror."""
@@ -107,9 +117,7 @@ class Materialiser:
 
     # --- making again --------------------------------------------------------------
 
-    def _make(
-        self, value: Value, recipe: Recipe, head: Builder, region: Graph
-    ) -> None:
+    def _make(self, value: Value, recipe: Recipe, head: Builder, region: Graph) -> None:
         if value in self._known:
             return
         for operand in recipe.operands:
@@ -121,7 +129,10 @@ class Materialiser:
             return
         assert equation is not None
         if recipe.how == "again":
-            head.replay([equation], self._known)
+            # What a branch has inside is not at hand outside it: known apart.
+            known = dict(self._known)
+            head.replay([equation], known)
+            self._known.update((o, known[o]) for o in equation.outputs)
         elif recipe.how == "cell":
             place = cells.place_of(equation)
             assert place is not None
@@ -181,7 +192,7 @@ class Materialiser:
 
     def _shelf(self, region: Graph, outside: Builder) -> _Shelf:
         loops = [self._structure.owner[g] for g in self._structure.loops(region)]
-        if self.rectangular(self._structure, region):
+        if is_rectangular(self._structure, region):
             return _Shelf(tuple(_trips(loop, outside) for loop in loops), None)
         if len(loops) == 1:
             return _Shelf(None, None)
@@ -198,11 +209,30 @@ class Materialiser:
         params = {
             "name": f"kept{self._names}",
             "dtype": value.type.dtype,
-            "cell": value.type.shape,
+            "cell": tuple(self._largest(d, value) for d in value.type.shape),
             "fill": None,
             "grows": shelf.lengths is None,
         }
         return cells.named(outside.emit1(storage.reserve, lengths, params), name)
+
+    def _largest(self, size: Dim, value: Value) -> Dim:
+        """A size outside all loops that is never less than one that varies."""
+        for graph in reversed(self._structure.loops(value.graph)):
+            loop = self._structure.owner[graph]
+            name = str(graph.params[0].name)
+            if name not in size.symbols():
+                continue
+            slope = size.substitute({name: Dim.symbol(name) + 1}) - size
+            ends = _ends(loop)
+            if ends is None or slope.value is None:
+                raise DifferentiationError(
+                    f"the gradient has to store an array of size {size}, of which "
+                    "no bound is known before the loop.",
+                    loop.location,
+                    "Make it as large as it can become, and use a part of it.",
+                )
+            size = size.substitute({name: ends[slope.value > 0]})
+        return size
 
     def _push(
         self, shelf: _Shelf, region: Graph, before: Builder
@@ -253,6 +283,30 @@ def _slot(ref: Operand, value: Value, index: tuple[Operand, ...]) -> cells.Place
     sizes = (*(None,) * len(index), *shape)
     assert isinstance(ref.type, RefType)
     return cells.Place(ref, (*index, *zeros), sizes, (1,) * len(sizes))
+
+
+def _ends(loop: Equation) -> tuple[Dim, Dim] | None:
+    """The least and greatest index of a loop, as sizes."""
+    if loop.primitive is not for_:
+        return None
+    lo, hi = (_as_size(x) for x in loop.inputs[:2])
+    if lo is None or hi is None:
+        return None
+    return (lo, hi - 1) if loop.params["step"] > 0 else (hi + 1, lo)
+
+
+def _as_size(operand: Operand) -> Dim | None:
+    """An integer as a size, of which the indices of loops around may be part."""
+    total = Dim.constant(0)
+    for symbol, coefficient in affine(operand).items():
+        match symbol:
+            case Value(definition=None, name=str(name)):
+                total += coefficient * Dim.symbol(name)
+            case tuple():
+                total += Dim(((symbol, coefficient),))
+            case _:
+                return None
+    return total
 
 
 def _trips(loop: Equation, builder: Builder) -> Operand:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
+from itertools import pairwise
 
 UNCUTTABLE = 10**15
 
@@ -45,7 +46,7 @@ class Network:
             while path[-1] != source:
                 path.append(before[path[-1]])
             path.reverse()
-            edges = list(zip(path, path[1:], strict=False))
+            edges = list(pairwise(path))
             flow = min(self._left[a][b] for a, b in edges)
             if flow >= UNCUTTABLE // 2:
                 raise ValueError("no cut separates the source from the sink")

@@ -6,16 +6,31 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from tracegrad.ir.graph import Graph
+from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
+from tracegrad.transforms.fuse import fuse
+from tracegrad.transforms.licm import licm
+from tracegrad.transforms.peephole import results_in_place, set_once, sink
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
-PREPARE: tuple[Pass, ...] = (dce,)
-"""Before a graph is differentiated."""
+# Before a graph is differentiated. What is invariant must have left its loop by then,
+# or it is stored once per iteration.
+PREPARE: tuple[Pass, ...] = (dce, licm, cse, set_once, sink, dce)
 
-
-OPTIMISE: tuple[Pass, ...] = (dce,)
-"""Before a graph is lowered."""
+# Before a graph is lowered.
+OPTIMISE: tuple[Pass, ...] = (
+    dce,
+    licm,
+    cse,
+    set_once,
+    sink,
+    fuse,
+    cse,
+    licm,
+    results_in_place,
+    dce,
+)
 
 
 def run(passes: Sequence[Pass], graph: Graph) -> Graph:

@@ -228,14 +228,14 @@ def clone_equation(
     return copy
 
 
-def replace(graph: Graph, known: Mapping[Value, Operand]) -> None:
+def substitute_everywhere(graph: Graph, known: Mapping[Value, Operand]) -> None:
     """Put other operands in the place of values, everywhere; chains are followed."""
     if known:
         for region in regions_in(graph):
-            replace_here(region, known)
+            substitute_here(region, known)
 
 
-def replace_here(graph: Graph, known: Mapping[Value, Operand]) -> None:
+def substitute_here(graph: Graph, known: Mapping[Value, Operand]) -> None:
     """The same, but not in regions inside the graph."""
 
     def final(operand: Operand) -> Operand:
@@ -291,9 +291,9 @@ __all__ = [
     "is_loop",
     "is_ref",
     "regions_in",
-    "replace",
-    "replace_here",
     "set_carried",
+    "substitute_everywhere",
+    "substitute_here",
     "used_by",
     "walk_in",
     "while_",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracegrad.ir.graph import Builder, Graph, Value, values_of
-from tracegrad.transforms.materialise import Materialiser
+from tracegrad.transforms.materialise import Materialiser, is_rectangular
 from tracegrad.transforms.mincut import UNCUTTABLE, Network
 from tracegrad.transforms.rebuild import EACH, Recipe, Recipes, elements
 from tracegrad.transforms.regions import Structure, is_ref
@@ -31,8 +31,7 @@ def resolve(builder: Builder, graph: Graph, mirrors: Mapping[Graph, Graph]) -> N
     needed = _needed(structure, recipes, mirrors)
     found = _reachable(recipes, needed)
     kept, rebuilt = _decide(structure, needed, found)
-    if any(is_ref(value) for value in kept):
-        raise NotImplementedError("a Ref made in a loop is needed to reverse it")
+    assert not any(map(is_ref, kept)), "mirrors have Refs of their own"
     Materialiser(builder, structure, mirrors, kept, rebuilt).run()
 
 
@@ -74,7 +73,7 @@ def _decide(
     for value, recipe in found.items():
         available, computed = ("available", value), ("computed", value)
         weight = elements(value) * EACH ** len(structure.loops(value.graph))
-        price = GROWING_STORE if _grows(structure, value.graph) else STORE
+        price = STORE if is_rectangular(structure, value.graph) else GROWING_STORE
         store = UNCUTTABLE if value in free else price * weight
         cut.edge(available, computed, store)
         if recipe is None:
@@ -113,18 +112,5 @@ def _free(structure: Structure, found: Mapping[Value, Recipe | None]) -> set[Val
         path = structure.path(value.graph)
         nests.setdefault(path[1] if len(path) > 1 else None, []).append(value)
     return {
-        value
-        for values in nests.values()
-        if all(map(can, values))
-        for value in values
+        value for values in nests.values() if all(map(can, values)) for value in values
     }
-
-
-def _grows(structure: Structure, graph: Graph) -> bool:
-    """Whether how often a region runs is unknown when its nest is entered."""
-    return not is_rectangular(structure, graph)
-
-
-def is_rectangular(structure: Structure, graph: Graph) -> bool:
-    """Whether the loops around a region all have bounds known outside them."""
-    return Materialiser.rectangular(structure, graph)

@@ -25,11 +25,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracegrad.errors import DifferentiationError
-from tracegrad.ir.graph import Builder, Equation, Graph, Operand, Value, substitute
+from tracegrad.ir.graph import (
+    Builder,
+    Equation,
+    Graph,
+    Literal,
+    Operand,
+    Value,
+    substitute,
+)
 from tracegrad.ir.primitive import Elementwise, General, Linear
 from tracegrad.ir.types import ArrayType
-from tracegrad.primitives import refs, storage, structural
 from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives import refs, storage, structural
 from tracegrad.primitives.identities import size_value
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
@@ -265,7 +273,7 @@ class Sweep:
         if not self._touches(equation):
             return
         builder, body = self._builder, body_of(equation)
-        entries = [c for c in carried(equation) if c.output in self._active]
+        entries = [c for c in carried(equation) if {c.param, c.output} & self._active]
         initial = [self._bar_or_zero(c.output) for c in entries]
         bounds, params = self._backwards(equation)
         mirror = self._mirror(body)
@@ -312,7 +320,7 @@ class Sweep:
         builder = self._builder
         trips = Tracer(builder, self._known[loop.outputs[-1]])
         if loop.primitive is not for_:
-            zero = size_value(builder, cells.Dim.constant(0))
+            zero = Literal(0, "int64")
             params = {"step": 1, "reversed": True, "stops": False}
             return [zero, trips.operand], params
         step = loop.params["step"]

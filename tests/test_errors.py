@@ -1,0 +1,519 @@
+"""Every error says what happened, at which of the user's lines, and what to do."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tracegrad import grad, hvp, jacobian, jit, jvp, value_and_grad, vjp
+from tracegrad.errors import (
+    ArgumentError,
+    ControlFlowError,
+    DifferentiationError,
+    DTypeError,
+    ShapeError,
+    TracegradError,
+    TracingError,
+)
+
+X = np.array([1.0, 2.0, 3.0])
+STATE = {"count": 0, "log": []}
+COUNT = 0
+BYTES = np.zeros(3, np.uint8)
+
+
+def message(kind, function, *args, **kwargs):
+    """The text of the error that a call raises; it is located by its second line."""
+    with pytest.raises(kind) as caught:
+        function(*args, **kwargs)
+    return str(caught.value)
+
+
+def located(text, function, line):
+    """Whether the second line of a message names a line of this file."""
+    pattern = rf"\n  at test_errors\.py:\d+ in {re.escape(function)}: {re.escape(line)}"
+    return re.search(pattern, text) is not None
+
+
+# --- what is differentiated --------------------------------------------------------
+
+
+def test_non_scalar_output():
+    def doubled(x):
+        y = 2.0 * x
+        return y
+
+    text = message(DifferentiationError, grad(doubled), X)
+    assert "doubled returned an array of shape (x.shape[0],)" in text
+    assert located(text, "doubled", "return y")
+    assert "use jacobian or vjp" in text
+
+
+def test_output_that_is_a_pair():
+    text = message(DifferentiationError, grad(lambda x: (x[0], x)), X)
+    assert "returned a tuple" in text
+    assert "has_aux=True" in text
+
+
+def test_auxiliary_result_that_is_missing():
+    text = message(DifferentiationError, grad(lambda x: x[0], has_aux=True), X)
+    assert "didn't return a pair" in text
+
+
+def test_integer_output():
+    text = message(DifferentiationError, grad(lambda x: np.argmax(x)), X)
+    assert "needs a floating-point number" in text
+    assert "int64" in text
+
+
+def test_no_output():
+    text = message(DifferentiationError, grad(lambda x: None), X)
+    assert "returned a None" in text
+
+
+def test_jacobian_of_integers():
+    text = message(DifferentiationError, jacobian(lambda x: x > 0), X)
+    assert "jacobian needs floating-point results" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "advice"),
+    [
+        (3, "int64", "float(x)"),
+        (np.arange(3), "int64", "x.astype(float)"),
+        (np.arange(3, dtype=np.int32), "int32", "x.astype(float)"),
+        (np.int64(3), "int64", "float(x)"),
+        (np.array([True]), "bool", "x.astype(float)"),
+    ],
+)
+def test_integer_argument(value, dtype, advice):
+    text = message(DTypeError, grad(lambda x: np.sum(x * 2.0)), value)
+    assert f"argument x is differentiated, but its dtype is {dtype}" in text
+    assert advice in text
+
+
+def test_bool_argument_has_no_gradient():
+    assert message(DTypeError, grad(lambda x: 2.0 * x), True).startswith("argument x")
+
+
+def test_argument_without_numbers():
+    text = message(DTypeError, grad(lambda name, x: x), "a", 1.0)
+    assert "argument name is differentiated, but is a str" in text
+    assert "argnums" in text
+
+
+def test_integers_of_more_than_64_bits():
+    assert "more than 64 bits" in message(DTypeError, jit(lambda n: n), 2**64)
+
+
+def test_vjp_of_comparisons():
+    _, pull = vjp(lambda x: x > 0, X)
+    assert "vjp needs a floating-point result" in message(DifferentiationError, pull, X)
+
+
+def test_integer_inside_a_nested_argument():
+    text = message(DTypeError, grad(lambda p: p["w"] * p["n"]), {"w": 1.0, "n": 2})
+    assert "argument p_n" in text
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.float16, np.int8, object])
+def test_unsupported_dtype(dtype):
+    text = message(DTypeError, grad(lambda x: np.sum(x)), np.ones(3, dtype))
+    assert f"x has dtype {np.dtype(dtype).name}, which is not supported" in text
+    assert "Use float64" in text
+
+
+def test_complex_number():
+    assert "complex128" in message(DTypeError, grad(lambda x: x), 1j)
+
+
+def test_unsupported_dtype_of_a_global_array():
+    def f(x):
+        return np.sum(x * BYTES)
+
+    text = message(DTypeError, grad(f), X)
+    assert "BYTES has dtype uint8" in text
+    assert located(text, "f", "return np.sum(x * BYTES)")
+
+
+# --- arguments ---------------------------------------------------------------------
+
+
+def test_unknown_argnums():
+    text = message(ArgumentError, grad(lambda x: x, argnums=2), 1.0)
+    assert "argnums=2, but <lambda> was called with 1 argument." in text
+
+
+def test_unknown_argnames():
+    def loss(x, k):
+        return k * x
+
+    text = message(ArgumentError, grad(loss, argnames="z"), 1.0, 2.0)
+    assert "argnames='z', but loss has no such argument" in text
+    assert "x, k" in text
+
+
+@pytest.mark.parametrize("argnums", ["x", 1.5, (0, "x")])
+def test_argnums_that_are_no_integers(argnums):
+    assert "argnums" in message(ArgumentError, grad, lambda x: x, argnums=argnums)
+
+
+def test_calls_that_do_not_fit_the_signature():
+    def loss(x, k):
+        return k * x
+
+    assert "missing" in message(TypeError, grad(loss), 1.0)
+    assert "missing" in message(TypeError, jit(loss))
+
+
+def test_transforming_what_is_no_function():
+    assert "takes a function, not a float" in message(ArgumentError, grad, 3.0)
+
+
+def test_unavailable_mode():
+    text = message(ArgumentError, grad, lambda x: x, mode="tape")
+    assert "mode='tape' is not available" in text
+
+
+def test_containers_that_are_no_arrays():
+    class Series:
+        def __array__(self, *args, **kwargs):
+            return X
+
+    text = message(ArgumentError, grad(lambda x: np.sum(x)), Series())
+    assert "argument x is a Series, not a NumPy array" in text
+    masked = np.ma.masked_array(X)
+    assert "MaskedArray" in message(ArgumentError, grad(lambda x: np.sum(x)), masked)
+
+
+def test_tangents_and_cotangents_that_do_not_fit():
+    text = message(ShapeError, jvp, lambda x: x * 2.0, (X,), (np.ones(2),))
+    assert "the tangent of x has shape (x_dot.shape[0],), x has shape" in text
+    _, pull = vjp(lambda x: x * 2.0, X)
+    assert "cotangent" in message(ShapeError, pull, np.ones(4))
+    assert "cotangent's structure" in message(ArgumentError, pull, (X, X))
+    assert "tangents' structure" in message(
+        ArgumentError, jvp, lambda x: x, (X,), (X, X)
+    )
+
+
+def test_out_that_does_not_fit():
+    f = grad(lambda x: np.sum(x**2))
+    assert "is float64[2]" in message(ArgumentError, f, X, out=np.empty(2))
+    assert "float32" in message(ArgumentError, f, X, out=np.empty(3, np.float32))
+    assert "doesn't fit the gradient" in message(ArgumentError, f, X, out=[0.0] * 3)
+    assert "overlaps an argument" in message(ArgumentError, f, X, out=X)
+    assert "contiguous" in message(ArgumentError, f, X, out=np.empty(6)[::2])
+
+
+def test_looking_at_what_is_not_compiled():
+    text = message(ArgumentError, lambda: grad(lambda x: x).source)
+    assert "has not been compiled yet" in text
+    assert ".compile(" in text
+
+
+def test_wrong_signature_text():
+    text = message(ArgumentError, grad(lambda x: x).compile, "float65[:]")
+    assert "'float65[:]' is not a signature" in text
+
+
+# --- shapes ------------------------------------------------------------------------
+
+
+def test_broadcast_mismatch_names_both_operands():
+    def total(a, b):
+        joined = a + b
+        return np.sum(joined)
+
+    text = message(ShapeError, grad(total), np.ones(3), np.ones(4))
+    assert "(a.shape[0],)" in text
+    assert "(b.shape[0],)" in text
+    assert located(text, "total", "joined = a + b")
+
+
+def test_matmul_mismatch_names_both_operands():
+    def predict(X, w):
+        return np.sum(X @ w)
+
+    text = message(ShapeError, grad(predict), np.ones((3, 2)), np.ones(3))
+    assert "X.shape" in text
+    assert "w.shape" in text
+    assert located(text, "predict", "return np.sum(X @ w)")
+
+
+def test_shape_errors_are_value_errors_as_in_numpy():
+    with pytest.raises(ValueError, match="shape"):
+        grad(lambda a, b: np.sum(a + b))(np.ones(3), np.ones(4))
+
+
+# --- control flow ------------------------------------------------------------------
+
+
+def branch(x):
+    if x > 0.0:
+        return x
+    return -x
+
+
+def loop(x):
+    while x > 1.0:
+        x = x / 2.0
+    return x
+
+
+def choice(x):
+    return x if x > 0.0 else -x
+
+
+def conjunction(x):
+    return x * (x > 0.0 and x < 1.0)
+
+
+def negation(x):
+    return x * (not x)
+
+
+def assertion(x):
+    assert x > 0.0
+    return x
+
+
+def counted(x):
+    for _ in range(int(x)):
+        x = x * 2.0
+    return x
+
+
+@pytest.mark.parametrize(
+    ("program", "construct", "line"),
+    [
+        (branch, "the branch", "if x > 0.0:"),
+        (loop, "the loop", "while x > 1.0:"),
+        (choice, "a conditional expression", "return x if x > 0.0 else -x"),
+        (conjunction, "'and'", "return x * (x > 0.0 and x < 1.0)"),
+        (negation, "'not'", "return x * (not x)"),
+        (assertion, "an assertion", "assert x > 0.0"),
+    ],
+)
+def test_data_dependent_control_flow(program, construct, line):
+    text = message(ControlFlowError, grad(program), 2.0)
+    assert f"{construct} depends on a traced value" in text
+    assert located(text, program.__name__, line)
+    assert "np.where" in text
+
+
+def test_loop_count_that_is_data():
+    text = message(ControlFlowError, grad(counted), 2.0)
+    assert located(text, "counted", "for _ in range(int(x)):")
+
+
+def test_long_loops_are_not_unrolled():
+    def summed(x):
+        total = 0.0
+        for value in x:
+            total = total + value
+        return total
+
+    text = message(ControlFlowError, grad(summed), np.ones(5000))
+    assert "a loop of 5000 steps would be unrolled" in text
+    assert located(text, "summed", "for value in x:")
+
+    def iterated(x):
+        for _ in range(10_000):
+            x = x * 1.5
+        return x
+
+    assert "would be unrolled" in message(ControlFlowError, grad(iterated), 1.0)
+
+
+# --- what can't be traced ----------------------------------------------------------
+
+
+def assigns_an_element(x):
+    y = x * 2.0
+    y[0] = 1.0
+    return np.sum(y)
+
+
+def adds_in_place(x):
+    y = x * 2.0
+    y += 1.0
+    return np.sum(y)
+
+
+def fills_a_new_array(x):
+    y = np.zeros(3)
+    y[0] = x[0]
+    return np.sum(y)
+
+
+def adds_to_an_element(x):
+    y = x * 2.0
+    y[0] += 1.0
+    return np.sum(y)
+
+
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        (assigns_an_element, "y[0] = 1.0"),
+        (adds_in_place, "y += 1.0"),
+        (fills_a_new_array, "y[0] = x[0]"),
+        (adds_to_an_element, "y[0] += 1.0"),
+    ],
+)
+def test_writing_in_place(program, line):
+    text = message(TracingError, grad(program), X)
+    assert "an array is written in place" in text
+    assert located(text, program.__name__, line)
+    assert "np.where" in text
+
+
+def counts(x):
+    STATE["count"] += 1
+    return x
+
+
+def logs(x):
+    STATE["log"].append(x)
+    return x
+
+
+def sets_a_global(x):
+    global COUNT
+    COUNT = COUNT + 1
+    return x
+
+
+def defines_a_class(x):
+    class Inner:
+        pass
+
+    return x
+
+
+def matches(x):
+    match 3:
+        case 3:
+            return x
+
+
+def generates(x):
+    def values():
+        yield x
+
+    return sum(values())
+
+
+def evaluates(x):
+    return eval("x * 2.0")
+
+
+def draws(x):
+    return x * np.random.default_rng(0).normal()
+
+
+def prints(x):
+    print("x is", x)
+    return x
+
+
+def sorts(x):
+    return sorted([x, 2.0 * x])[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "what", "line"),
+    [
+        (counts, "from outside", 'STATE["count"] += 1'),
+        (logs, "from outside", 'STATE["log"].append(x)'),
+        (sets_a_global, "global variable 'COUNT'", "COUNT = COUNT + 1"),
+        (defines_a_class, "a class definition", "class Inner:"),
+        (matches, "a match statement", "match 3:"),
+        (generates, "generator", "return sum(values())"),
+        (evaluates, "eval", 'return eval("x * 2.0")'),
+        (draws, "random numbers", "return x * np.random.default_rng(0).normal()"),
+        (prints, "print()", 'print("x is", x)'),
+        (sorts, "sorted()", "return sorted([x, 2.0 * x])[0]"),
+    ],
+)
+def test_unsupported_constructs(program, what, line):
+    text = message(TracingError, grad(program), 2.0)
+    assert what in text
+    assert located(text, program.__name__, line)
+
+
+def test_refused_programs_left_no_trace():
+    assert STATE == {"count": 0, "log": []}
+    assert COUNT == 0
+
+
+def test_numpy_function_without_a_rule():
+    def f(x):
+        return np.sum(np.fft.fft(x).real)
+
+    text = message(TracingError, grad(f), X)
+    assert "fft" in text
+    assert located(text, "f", "return np.sum(np.fft.fft(x).real)")
+
+
+def test_scipy_function_without_a_rule():
+    import scipy.signal
+
+    def f(x):
+        return np.sum(scipy.signal.hilbert(x))
+
+    text = message(TracegradError, grad(f), X)
+    assert "hilbert" in text
+
+
+def test_array_attribute_that_is_not_supported():
+    text = message(TracingError, grad(lambda x: x.strides[0] * x[0]), X)
+    assert "'strides' is not supported" in text
+
+
+def test_errors_in_callees_name_the_callees_line():
+    def helper(y):
+        z = y + 1.0
+        return z @ np.ones((7, 2, 9))[0]
+
+    text = message(TracegradError, grad(lambda x: np.sum(helper(x))), X)
+    assert located(text, "helper", "return z @ np.ones((7, 2, 9))[0]")
+
+
+def test_the_users_own_exceptions_come_through():
+    class Refused(Exception):
+        pass
+
+    def f(x):
+        if x.shape[0] > 2:
+            raise Refused("too long")
+        return np.sum(x)
+
+    with pytest.raises(Refused, match="too long") as caught:
+        grad(f)(X)
+    assert 'in f: raise Refused("too long")' in caught.value.__notes__[0]
+    assert grad(f)(X[:2]).tolist() == [1.0, 1.0]
+
+
+def test_pythons_own_errors_name_the_line():
+    def f(x):
+        return x + "one"
+
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        grad(f)(X)
+    assert 'in f: return x + "one"' in caught.value.__notes__[0]
+
+
+def test_a_failed_call_leaves_no_trace_in_progress():
+    with pytest.raises(ControlFlowError):
+        grad(branch)(2.0)
+    assert grad(lambda x: x * x)(3.0) == 6.0
+
+
+def test_every_transformation_names_the_argument():
+    for transformation in (grad, value_and_grad, jacobian):
+        with pytest.raises(DTypeError, match="argument x"):
+            transformation(lambda x: 2.0 * x)(1)
+    with pytest.raises(DTypeError, match="argument x"):
+        hvp(lambda x: 2.0 * x)(1, 1.0)

@@ -1,0 +1,71 @@
+"""Conditions that must hold when the program runs, or an exception is raised.
+
+An exception that the program raises under a condition known only then becomes a
+``check``: the gradient raises exactly when the function does. Its type is a built-in
+one: that of the exception, or the nearest that it derives from.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from tracegrad.errors import TracingError
+from tracegrad.ir.graph import Literal, Operand
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives.control import check
+from tracegrad.traces.memory import Memory
+from tracegrad.traces.tracer import Tracer
+
+# What Python and NumPy raise because of a value; another exception while tracing says
+# that the program is wrong, or that tracegrad can't trace it.
+VALUE_ERRORS = (
+    *(ArithmeticError, AssertionError, LookupError, NameError),
+    *(NotImplementedError, StopIteration, ValueError),
+)
+
+
+def emit_check(
+    memory: Memory, condition: Any, kind: type[BaseException], message: str
+) -> None:
+    """Raise unless a condition holds.
+
+    Raises:
+        TracingError: if the program would catch the exception.
+    """
+    operand = condition.operand if isinstance(condition, Tracer) else condition
+    if isinstance(operand, Literal):
+        operand = operand.value
+    if operand is True:
+        return
+    known = builtin_kind(kind)
+    if any(issubclass(kind, caught) for caught in memory.catching):
+        raise TracingError(
+            f"whether {known.__name__} is raised, and caught, is decided at run time.",
+            memory.builder.location,
+            "Test the condition with if instead of catching the exception.",
+        )
+    predicate = operand if operand is not False else Literal(False, "bool")
+    params = {"kind": known.__name__, "message": message}
+    memory.builder.emit(check, (predicate,), params)
+
+
+def builtin_kind(kind: type[BaseException]) -> type[BaseException]:
+    """The nearest built-in exception that a class derives from."""
+    return next(k for k in kind.__mro__ if getattr(builtins, k.__name__, None) is k)
+
+
+def message_of(error: BaseException) -> str:
+    """What an exception says."""
+    return str(error.args[0]) if len(error.args) == 1 else str(error)
+
+
+def negated(builder: Any, predicate: Operand) -> Operand:
+    """``not predicate``."""
+    if isinstance(predicate, Literal):
+        return Literal(not predicate.value, "bool")
+    made = predicate.definition
+    if made is not None and made.primitive is cmp.logical_not:
+        return made.inputs[0]
+    operand: Operand = builder.emit1(cmp.logical_not, (predicate,))
+    return operand
