@@ -29,14 +29,16 @@ def _decorator(make: Callable[..., Any]) -> Callable[..., Any]:
     """Let a transformation be used as ``@make``, ``@make(...)``, ``make(f, ...)``."""
 
     @functools.wraps(make)
-    def transformation(function: Function | None = None, **options: Any) -> Any:
+    def transformation(
+        function: Function | None = None, *positional: Any, **options: Any
+    ) -> Any:
         if function is None:
-            return lambda f: make(f, **options)
+            return lambda f: make(f, *positional, **options)
         if not callable(function):
             raise ArgumentError(
                 f"{make.__name__} takes a function, not a {type(function).__name__}."
             )
-        return make(function, **options)
+        return make(function, *positional, **options)
 
     return transformation
 
@@ -61,7 +63,7 @@ def jit(function: Function, *, mode: Mode = "auto") -> Compiled:
     ... def norm(x):
     ...     return np.sqrt(np.sum(x * x))
     >>> norm(np.array([3.0, 4.0]))
-    np.float64(5.0)
+    5.0
     """
     return Compiled(derivatives.itself(function), function, "", mode=mode)
 
@@ -69,8 +71,8 @@ def jit(function: Function, *, mode: Mode = "auto") -> Compiled:
 @_decorator
 def grad(
     function: Function,
-    *,
     argnums: Argnums = None,
+    *,
     argnames: Argnames = None,
     has_aux: bool = False,
     mode: Mode = "auto",
@@ -87,9 +89,9 @@ def grad(
 
     Returns:
         A function of the same arguments whose result is like the differentiated
-        argument: arrays of its shapes and dtypes, a float for a float, np.float64 for
-        a 0-d array; a tuple for several arguments. It takes ``out=``: arrays to write
-        the gradient to.
+        argument: arrays of its shapes and dtypes, a float for a number or 0-d array
+        (np.float32 for those of float32); a tuple for several arguments. It takes
+        ``out=``: arrays to write the gradient to.
 
     Raises:
         ArgumentError: when called, if there is no such argument.
@@ -109,8 +111,8 @@ def grad(
 @_decorator
 def value_and_grad(
     function: Function,
-    *,
     argnums: Argnums = None,
+    *,
     argnames: Argnames = None,
     has_aux: bool = False,
     mode: Mode = "auto",
@@ -154,8 +156,8 @@ def _second(nest: Any) -> Any:
 @_decorator
 def jacobian(
     function: Function,
-    *,
     argnums: Argnums = None,
+    *,
     argnames: Argnames = None,
     mode: Direction = "auto",
 ) -> Jacobian:
@@ -187,7 +189,7 @@ def jacobian(
 
 @_decorator
 def hessian(
-    function: Function, *, argnums: Argnums = None, argnames: Argnames = None
+    function: Function, argnums: Argnums = None, *, argnames: Argnames = None
 ) -> Jacobian:
     """The second derivatives of a function that returns one number.
 
@@ -216,8 +218,8 @@ def hessian(
 @_decorator
 def hvp(
     function: Function,
-    *,
     argnums: Argnums = None,
+    *,
     argnames: Argnames = None,
     mode: Mode = "auto",
 ) -> Compiled:

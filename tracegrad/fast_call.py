@@ -271,12 +271,23 @@ class _Writer:
             arrays.append(local)
             shape = self._shape(result.type.shape, shapes)
             self._lines.append(f"{local} = {self._empty(result.type.dtype, shape)}")
-        kernel = self._object("kernel", self._spec.compiled.entry)
+        kernel = self._object("kernel", self._kernel(inputs + arrays))
         call = f"{kernel}({', '.join([*inputs, *arrays])})"
         targets = ", ".join(scalars)
         self._lines.append(f"{targets} = {call}" if scalars else call)
         leaves = [self._output(output, results) for output in traced.outputs]
         return self._nest(pytree.unflatten(traced.tree, leaves), leaves)
+
+    def _kernel(self, arguments: list[str]) -> Callable[..., Any]:
+        """The kernel; without its own type checks where this wrapper has made them.
+
+        Of numbers it has. Of arrays, rank and alignment are left to the kernel.
+        """
+        compiled, leaves = self._spec.compiled, self._spec.traced.leaves
+        numbers = [leaf for leaf in leaves if leaf.traced and not leaf.shape]
+        if len(numbers) == len(arguments) and compiled.entry is compiled.function:
+            return compiled.unchecked
+        return compiled.entry
 
     def _shape(self, shape: Shape, known: Mapping[Shape, str]) -> str:
         if shape in known:
@@ -297,7 +308,7 @@ class _Writer:
         name = results[output.result]
         if output.repeated:
             return f"{name}.copy()"
-        if output.type.ndim or output.weak:
+        if output.python:
             return name
         kind = self._object(output.type.dtype, np.dtype(output.type.dtype).type)
         return f"{kind}({name})"

@@ -17,14 +17,14 @@ import numpy as np
 from codegen import jit
 from codegen.errors import GuardFailed
 from tracegrad import pytree
-from tracegrad.errors import ArgumentError
+from tracegrad.errors import ArgumentError, TracingError
 from tracegrad.ir.graph import Graph
 from tracegrad.ir.printer import print_graph
 from tracegrad.logging import step
 from tracegrad.lower.lower import Lowered, lower
 from tracegrad.traces.inputs import Leaf
 from tracegrad.traces.source import Output, Traced, trace
-from tracegrad.transforms.custom_call import expand_custom_calls
+from tracegrad.transforms.custom_call import expand_custom_calls, free_values
 from tracegrad.transforms.pipeline import OPTIMISE, run
 
 
@@ -172,14 +172,14 @@ def _term(value: Any) -> str:
 
 
 def restored(output: Output, results: Sequence[Any]) -> Any:
-    """An output leaf as NumPy would have returned it."""
+    """An output leaf: an array, a Python float, or a NumPy scalar of another dtype."""
     if output.type is None:
         value = output.value
         return value.copy() if isinstance(value, np.ndarray) else value
     result = results[output.result]
     if output.repeated:
         return result.copy()
-    if output.type.ndim or output.weak:
+    if output.python:
         return result
     return np.dtype(output.type.dtype).type(result)
 
@@ -224,6 +224,19 @@ def _check_buffer(
     )
 
 
+def _check_closed(graph: Graph) -> None:
+    """Refuse values that a differentiated function put into an outer object."""
+    leaked = free_values(graph)
+    if leaked:
+        users = [e for e in graph.walk() if any(v in e.inputs for v in leaked)]
+        raise TracingError(
+            f"{leaked[0].name or 'a value'} was computed inside a function that is "
+            "differentiated, and is used outside of it.",
+            users[0].location if users else None,
+            "Return it from that function, with has_aux=True.",
+        )
+
+
 def specialise(
     function: Callable[..., Any], leaves: Sequence[Leaf], tree: pytree.Tree, name: str
 ) -> Specialisation:
@@ -237,6 +250,7 @@ def specialise(
     """
     with step("traced", name) as remarks:
         traced = trace(function, leaves, tree, name)
+        _check_closed(traced.graph)
         remarks.append(f": {len(traced.graph.equations)} equations")
     with step("simplified", name):
         expanded = expand_custom_calls(traced.graph, traced.assumptions)

@@ -121,3 +121,12 @@ def test_the_verifier_finds_a_wrong_type():
     builder.graph.results = [y]
     with pytest.raises(GraphError, match="sin gives float64"):
         verify(builder.graph)
+
+
+def test_a_zero_factor_is_left_alone():
+    """0 * (0 * x) once turned into itself without end."""
+    builder, x = scalar_function(exact=False)
+    zero = Literal(0.0, "float64")
+    inner = builder.emit1(ew.multiply, [zero, x])
+    outer = builder.emit1(ew.multiply, [zero, inner])
+    assert outer.definition.inputs == (zero, inner)

@@ -213,7 +213,7 @@ def _advice(function: Any) -> str:
     name = name_of(function).rsplit(".", 1)[-1]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
     hint = f"Known: {', '.join(known[c] for c in close)}. " if close else ""
-    return f'{hint}Use mode="tape", or give the function around it a custom_vjp.'
+    return f"{hint}Give the function around it a custom_vjp."
 
 
 # --- ufunc methods -----------------------------------------------------------------

@@ -48,12 +48,12 @@ def simplify(
 
 
 def _scaled(operand: Operand) -> tuple[float, Operand] | None:
-    """(c, x) if an operand is c * x."""
+    """(c, x) if an operand is c * x, with a finite c that is not zero."""
     equation = made_by(operand, ew.multiply)
     if equation is not None:
         for k in (0, 1):
             c = constant(equation.inputs[k])
-            if isinstance(c, (int, float)):
+            if isinstance(c, (int, float)) and c != 0 and math.isfinite(c):
                 return c, equation.inputs[1 - k]
     return None
 
