@@ -75,8 +75,8 @@ _INTEGERS = ("int64", "int32")
 _BUILTINS = ("range", "float", "int", "abs", "max", "min", "np", "njit")
 _INLINE = frozenset({*_BINARY, *_COMPARE, "and", "or", "not", "negative", "invert"})
 
-CHECKED, ASSUME, CARVE = "checked", "assume", "carve"
-SUPPORT = frozenset({CHECKED, ASSUME, CARVE})
+CHECKED, ASSUME, CARVE, GROWN = "checked", "assume", "carve", "grown"
+SUPPORT = frozenset({CHECKED, ASSUME, CARVE, GROWN})
 # Scalar operations that vector maths has a function for, and free-order sums.
 VECTOR_MATH = frozenset(OPERATIONS) - _NUMPY - _INLINE - {"absolute"} | {
     "pow",

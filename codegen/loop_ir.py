@@ -219,6 +219,32 @@ class Reshape:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """``a, b = b, a``: the names ``targets`` now mean the arrays that ``sources`` did.
+
+    Both list the same arrays, which have one dtype, rank and layout. None of them is an
+    input or an output: a caller keeps those by place, not by name.
+    """
+
+    targets: tuple[Array, ...]
+    sources: tuple[Array, ...]
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """Make room for ``size`` cells and more along an array's first axis.
+
+    The cells stay, new ones are zero. The array is ``local``, and its name means the
+    larger array from here on.
+    """
+
+    array: Array
+    size: Expr
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class For:
     """``for var in range(lo, hi, step)``; ``step`` is a non-zero literal."""
 
@@ -311,6 +337,8 @@ Stmt: TypeAlias = (
     | Allocate
     | View
     | Reshape
+    | Swap
+    | Grow
     | For
     | While
     | If
@@ -483,6 +511,8 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
             return array.shape
         case View():
             return (*stmt.index, *stmt.starts, *stmt.view.shape)
+        case Grow(size=size):
+            return (size,)
         case For():
             return (stmt.lo, stmt.hi)
         case While(cond=cond) | If(cond=cond) | Check(cond=cond):

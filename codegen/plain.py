@@ -32,6 +32,7 @@ def plain_function(source: Source) -> PlainFunction:
         "checked": _checked,
         "assume": _assume,
         "carve": _carve,
+        "grown": _grown,
         "GuardFailed": GuardFailed,
     }
     exec(compile(tree, f"<{source.name}>", "exec"), namespace)
@@ -60,6 +61,13 @@ def _carve(arena: Any, start: int, shape: Any, dtype: Any) -> Any:
     """A slice of the arena as an array of another shape and dtype."""
     size = int(np.prod(shape))
     return arena[start:].view(dtype)[:size].reshape(shape)
+
+
+def _grown(array: Any, size: int) -> Any:
+    """A larger copy of an array."""
+    larger = np.zeros((2 * size, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 def _scalar(value: Any) -> Any:

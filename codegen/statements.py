@@ -20,6 +20,7 @@ from codegen.arena import WORKSPACE, Slot, plus
 from codegen.assumptions import Facts, assumption
 from codegen.expressions import (
     CARVE,
+    GROWN,
     any_of,
     assign,
     bundle,
@@ -47,12 +48,14 @@ from codegen.loop_ir import (
     Expr,
     Fill,
     For,
+    Grow,
     If,
     Library,
     Location,
     Reshape,
     Stmt,
     Store,
+    Swap,
     Var,
     View,
     While,
@@ -185,9 +188,18 @@ class Writer:
             case _:
                 self.arrays(stmt)
 
-    def arrays(self, stmt: Fill | Allocate | View | Reshape | Library) -> None:
+    def arrays(
+        self, stmt: Fill | Allocate | View | Reshape | Library | Swap | Grow
+    ) -> None:
         """Write a statement about whole arrays."""
         match stmt:
+            case Swap(targets, sources):
+                # ``ast.unparse`` would put the right side in parentheses.
+                sides = (", ".join(a.name for a in side) for side in (targets, sources))
+                self.lines.append(" " * self.indent + " = ".join(sides))
+            case Grow(array, size):
+                target = name(array.name)
+                self.emit(assign(target, call(GROWN, target, expression(size))))
             case Fill(array, value, prefix):
                 self.fill(array, value, prefix)
             case Allocate(array, zero):

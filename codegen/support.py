@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, imputils
@@ -40,6 +41,19 @@ def checked(index: Any, size: Any) -> Any:
     if index < -size or index >= size:
         raise IndexError("index out of bounds")
     return index
+
+
+@njit(error_model="numpy")
+def grown(array: Any, size: Any) -> Any:
+    """A larger copy of a C-contiguous array: twice a size along the first axis.
+
+    Copied by a loop: a slice assignment takes Numba a second to compile.
+    """
+    larger = np.zeros((2 * size, *array.shape[1:]), array.dtype)
+    cells, copies = array.reshape(-1), larger.reshape(-1)
+    for k in range(cells.size):
+        copies[k] = cells[k]
+    return larger
 
 
 @intrinsic

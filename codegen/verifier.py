@@ -40,6 +40,7 @@ from codegen.loop_ir import (
     Expr,
     Fill,
     For,
+    Grow,
     If,
     Kernel,
     Library,
@@ -47,6 +48,7 @@ from codegen.loop_ir import (
     Reshape,
     Stmt,
     Store,
+    Swap,
     Var,
     View,
     While,
@@ -255,6 +257,13 @@ class _Verifier:
                 self.declaration(stmt, defined)
             case Library():
                 self.library(stmt, defined)
+            case Swap():
+                self.swap(stmt, defined)
+            case Grow(array, size):
+                self.writable(array, defined)
+                self.index(size, defined)
+                if array.role != "local":
+                    self.fail("only a local array grows")
             case Comment():
                 pass
             case _:
@@ -354,6 +363,21 @@ class _Verifier:
         whole = all(start == integer(0) and size == all_ for start, size, all_ in inner)
         if view.contiguous and not (base.contiguous and whole):
             self.fail(f"{view.name} is not contiguous")
+
+    def swap(self, stmt: Swap, defined: set[str]) -> None:
+        """Names of like arrays, each once on either side."""
+        targets, sources = (
+            [array.name for array in side] for side in (stmt.targets, stmt.sources)
+        )
+        if sorted(targets) != sorted(sources) or len(set(targets)) != len(targets):
+            self.fail("a swap gives the same arrays other names")
+        for array in stmt.targets:
+            self.array(array, defined)
+            if array.role in ("input", "output"):
+                self.fail(f"{array.name} is a parameter and keeps its name")
+        kinds = {(array.dtype, array.rank, array.contiguous) for array in stmt.targets}
+        if len(kinds) > 1:
+            self.fail("arrays of another dtype, rank or layout are swapped")
 
     def library(self, stmt: Library, defined: set[str]) -> None:
         """Check a call of a dense routine."""

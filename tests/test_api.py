@@ -633,7 +633,14 @@ def test_integers_that_python_needs_respecialise():
         return result
 
     assert [power(2.0, n) for n in (3, 5, 3, 0, 5)] == [8.0, 32.0, 8.0, 1.0, 32.0]
-    assert len(power.signatures) == 3
+    assert len(power.signatures) == 1  # a loop takes any number
+
+    @jit
+    def repeated(x, n):
+        return sum([x] * n, 0.0)
+
+    assert [repeated(2.0, n) for n in (3, 5, 3, 0, 5)] == [6.0, 10.0, 6.0, 0.0, 10.0]
+    assert len(repeated.signatures) == 3
 
 
 def test_static_arguments():

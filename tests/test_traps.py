@@ -136,6 +136,37 @@ def test_captured_arrays_and_globals_are_never_stale():
     SCALE, FACTOR = np.array([1.0, 2.0]), 2.0
 
 
+class Model:
+    """State that changes between calls."""
+
+    def __init__(self):
+        self.scale = 2.0
+        self.weights = np.array([1.0, 2.0])
+        self.options = {"powers": [1.0, 2.0]}
+
+    def energy(self, x):
+        return self.scale * np.sum(self.weights * x ** self.options["powers"][1])
+
+    def __call__(self, x):
+        return self.energy(x)
+
+
+@pytest.mark.parametrize("as_method", [True, False])
+def test_objects_are_never_stale(as_method):
+    """A gradient of a bound method once kept the first value of its attributes."""
+    model, x = Model(), np.ones(2)
+    gradient = grad(model.energy if as_method else model)
+    assert np.array_equal(gradient(x), [4.0, 8.0])
+    model.scale = 3.0
+    assert np.array_equal(gradient(x), [6.0, 12.0])
+    model.weights[0] = 5.0
+    assert np.array_equal(gradient(x), [30.0, 12.0])
+    model.weights = np.ones(2)
+    assert np.array_equal(gradient(x), [6.0, 6.0])
+    model.options["powers"][1] = 1.0
+    assert np.array_equal(gradient(x), [3.0, 3.0])
+
+
 def test_strange_layouts():
     """pytorch#38586, pytorch#8649: stride 0, overlap, negative strides, read-only."""
     f = lambda x: np.sum(np.sin(x) * (1.0 + np.arange(x.size)).reshape(x.shape))

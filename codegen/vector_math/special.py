@@ -70,12 +70,15 @@ ERFC = coefficients(
 
 @vector_function
 def erf(x: float) -> float:
-    """The error function: an odd polynomial up to 0.875, 1 - erfc(x) above."""
+    """The error function: an odd polynomial up to 0.875, 1 - erfc(x) above.
+
+    exp(-(x * x)), not of b, is what the derivative needs: LLVM computes it once.
+    """
     size = abs(x)
     b = 6.0 if size > 6.0 else size
     z = b * b
     t = (b - 3.0) / (b + 3.0)
-    far = 1.0 - exp(-z) * (polynomial(t, ERF_FAR) / (1.0 + 2.0 * b))
+    far = 1.0 - exp(-(x * x)) * (polynomial(t, ERF_FAR) / (1.0 + 2.0 * b))
     near = b + b * polynomial(z, ERF_NEAR)
     y = copysign(near if size < 0.875 else far, x)
     return y if x == x else x

@@ -1,4 +1,4 @@
-"""What kernels look like: the printed gradients of four models, kept as files.
+"""What kernels look like: the printed gradients of five models, kept as files.
 
 Run with ``TRACEGRAD_GOLDEN=write`` to accept changes, and read the difference.
 """
@@ -40,6 +40,11 @@ def black_scholes(S, K, T, v, r):
     return np.sum(S * n1 - K * np.exp(-r * T) * n2)
 
 
+def quadratics(L, x, b):
+    y = np.einsum("kij,nkj->nki", L, x[:, None, :] - b)
+    return np.sum(np.log(1.0 + np.sum(y**2, axis=2)))
+
+
 MODELS = {
     "logistic": (logistic, {"w": (3,), "X": (5, 3), "y": (5,)}, (0,)),
     "rosenbrock": (rosenbrock, {"x": (6,)}, (0,)),
@@ -48,6 +53,11 @@ MODELS = {
         black_scholes,
         {"S": (5,), "K": (5,), "T": (5,), "v": (5,), "r": ()},
         (0, 1, 2, 3, 4),
+    ),
+    "quadratics": (
+        quadratics,
+        {"L": (2, 10, 10), "x": (1000, 10), "b": (2, 10)},
+        (0,),
     ),
 }
 

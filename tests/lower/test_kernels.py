@@ -39,6 +39,23 @@ def test_one_kernel_is_right_near_its_edges(function, size):
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-13)
 
 
+def test_no_loop_is_empty_whatever_the_size():
+    def function(x, y):
+        return np.sum(np.concatenate([x, y]) ** 2)
+
+    graph, assumptions = record(function, {"x": np.ones(3), "y": np.ones(4)})
+    text = source(lower(gradient(graph, assumptions, (0, 1)), assumptions, "f"))
+    assert "range(n, n)" not in text
+
+    def halves(x):
+        return np.sum(np.exp(x[:3]) * 2.0) + np.sum(x[3:] ** 2)
+
+    graph, assumptions = record(halves, {"x": np.ones(6)})
+    text = source(lower(gradient(graph, assumptions, (0,)), assumptions, "f"))
+    assert "range(3, 3)" not in text
+    assert "range(3, n)" in text
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (3, 2), (4, 5), (3, 3)])
 def test_edges_of_a_plane(shape):
     graph, assumptions = record(plane, {"u": RNG.normal(size=(6, 7))})

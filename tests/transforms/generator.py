@@ -19,6 +19,9 @@ from tests.transforms.staging import (
     while_loop,
     zeros,
 )
+from tracegrad.ir.shapes import Dim
+from tracegrad.primitives import structural
+from tracegrad.primitives.indexing import gather
 
 N = 6
 
@@ -107,7 +110,8 @@ class Generator:
             pair = (self.index(loops), self.index(loops))
             return (kind, *pair, self.expression(loops))
         if chance < 0.58:
-            return (r.choice(["window", "row", "array", "step", "shift"]),)
+            kinds = ["window", "row", "array", "step", "shift", "gather", "part"]
+            return (r.choice(kinds),)
         if chance < 0.61:
             return ("exchange",)
         if chance < 0.72:
@@ -196,6 +200,13 @@ def stage(statement, s, loops):
             return replace(s, v=np.sin(s.v * s.y.tracer_of()) + 0.3 * s.v)
         case ("shift",):
             return replace(s, v=s.v * s.b + s.m[W(0, s.n), s.c])
+        case ("gather",):
+            found = gather(s.v, s.p.tracer_of(), axes=(0,), position=0)
+            return replace(s, a=np.sin((found * s.b).sum()))
+        case ("part",):
+            window = {"starts": (1,), "steps": (2,), "sizes": (Dim.constant(2),)}
+            found = structural.slice_(s.v, **window) * s.x[W(0, 2)]
+            return replace(s, b=np.sin(found.sum()) * s.a)
         case ("step",):
             return replace(s, c=(s.c * 2 + 1) % (s.n - 2) + 1)
         case ("exchange",):

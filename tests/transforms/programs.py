@@ -373,8 +373,58 @@ def growing_slices(x):
 
     def body(i, s):
         left = y[W(0, "i")] * x[W(0, "i")]
-        t = np.sin(left * s).sum()
+        t = np.sin(left * s).mean()
         y[i] = y[i] + t * 0.3
         return s * 0.9 + (left * left).sum() * 0.1
 
     return loop(1, n, body, 1.0) + y[n - 1]
+
+
+def swapped_results(x, T):
+    """Both buffers are returned, whichever is which in the end."""
+    n = x.shape[0]
+
+    def body(t, u, v):
+        def inner(i):
+            v[i] = np.sin(u[i - 1]) * x[i] + v[i]
+
+        loop(1, n, inner)
+        return v, u
+
+    return loop(0, T, body, x.copy(), zeros(n))
+
+
+def swapped_while(x):
+    """Buffers are swapped until something has grown enough; three go round."""
+    n = x.shape[0]
+
+    def body(k, u, v, w):
+        def inner(i):
+            w[i] = np.cos(u[i]) * v[i - 1] + u[i]
+
+        loop(1, n, inner)
+        return k + 1, w, u, v
+
+    found = while_loop(
+        lambda k, u, v, w: (k < 5) & (u[1] < 2.0),
+        body,
+        0,
+        x.copy(),
+        x.copy(),
+        zeros(n),
+    )
+    return found[1], found[3][1] * found[2][2]
+
+
+def count_down(x):
+    """Integers that loops change by an invariant, up, down and in a while."""
+    n = x.shape[0]
+
+    def outer(i, s, k):
+        def inner(m, s):
+            return m - 2, s + np.sin(x[m] * s)
+
+        _, s = while_loop(lambda m, s: m > 0, inner, k, s)
+        return s, k - 1
+
+    return loop(0, n - 1, outer, 1.0, n - 1)[0]

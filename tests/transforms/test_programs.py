@@ -56,6 +56,9 @@ CASES = {
     "newton": (["f", "f"], (7.0, 3.0)),
     "newtons": (["f1"], (rng.uniform(1, 9, 4),)),
     "while_writes": (["f1"], (normal(5),)),
+    "swapped_results": (["f1", "i"], (normal(4), 3)),
+    "swapped_while": (["f1"], (normal(4),)),
+    "count_down": (["f1"], (normal(5),)),
 }
 
 BENCHMARKS = {

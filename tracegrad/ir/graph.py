@@ -210,14 +210,17 @@ class Builder:
 
     @contextmanager
     def region(self, graph: Graph) -> Iterator[Graph]:
-        """Emit into a nested graph for a while."""
-        outer = self.graph
+        """Emit into a nested graph for a while.
+
+        If it has an index already, sizes may speak of that by its name.
+        """
+        outer, around = self.graph, self.indices
         graph.parent = outer
-        self.graph = graph
+        self.graph, self.indices = graph, around | named_index(graph)
         try:
             yield graph
         finally:
-            self.graph = outer
+            self.graph, self.indices = outer, around
 
     @contextmanager
     def inside(self, graph: Graph) -> Iterator[None]:
@@ -300,6 +303,14 @@ class Builder:
             self.replay(region.equations, known, copies)
         copy.results = [substitute(result, known) for result in region.results]
         return copy
+
+
+def named_index(region: Graph) -> dict[str, Operand]:
+    """The index of a loop's region, by its name."""
+    first = region.params[0] if region.params else None
+    if first is None or not first.name or first.type != ArrayType("int64"):
+        return {}
+    return {first.name: first}
 
 
 def is_value(primitive: Primitive, inputs: Sequence[Operand]) -> bool:

@@ -275,7 +275,7 @@ class Assumptions:
             self.guards[Guard(left, relation, right)] = None
 
     def _same_throughout(self, left: Dim, right: Dim) -> bool:
-        """Whether sizes of which one varies are equal in every iteration, or in none."""
+        """Whether sizes that vary in a loop are always equal, or never."""
         difference = left - right
         if self.proven(difference - 1) or self.proven(-difference - 1):
             return False
@@ -336,8 +336,8 @@ class Assumptions:
             return size.value
         if self.varies(size):
             raise ControlFlowError(
-                f"Python needs the number {size} here, which changes from one iteration "
-                "of a loop to the next.",
+                f"Python needs the number {size} here, which changes from one "
+                "iteration of a loop to the next.",
                 todo="Keep it a traced integer.",
             )
         number = self.hint(size)

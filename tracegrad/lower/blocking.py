@@ -23,10 +23,10 @@ from tracegrad.lower.ordering import FREE, relevelled
 from tracegrad.lower.roots import Extent, Root, Roots, block_index, crosses
 from tracegrad.lower.sizes import Facts
 
-BLOCK = 64
+BLOCK = 128
 # Nests at least so deep are blocked, along an axis so long, if they contract so short.
 DEEP = 3
-LONG = 4 * BLOCK
+LONG = 2 * BLOCK
 SHORT = 32
 
 

@@ -98,7 +98,10 @@ def _place(
     )
     role: Role = "view"
     if root.kind != "view":
-        role = "workspace" if _large(shape, facts) else "local"
+        fixed = not any(map(facts.varies, shape))
+        # Scratch of a block is read in vectors: only the workspace is aligned to them.
+        large = block is not None or _large(shape, facts)
+        role = "workspace" if fixed and large else "local"
     exprs = tuple(map(sizes.expr, shape))
     array = Array(names.unique(name), dtype, exprs, role)
     return Buffer(value, axes, array, None, depth, block)

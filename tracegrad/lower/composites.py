@@ -103,19 +103,62 @@ def _expanded(
     target = Graph(graph.name)
     builder = Builder(target, assumptions, simplify, exact=True)
     known: dict[Value, Operand] = {}
-    for equation in graph.equations:
-        if not _replaced(equation):
-            builder.replay([equation], known)
-            continue
+    _expand(builder, graph.equations, known)
+    results = [substitute(result, known) for result in graph.results]
+    return target.equations, results
+
+
+def expanded_copy(graph: Graph, assumptions: Assumptions) -> Graph:
+    """A graph of the same parameters, without composites in any of its regions."""
+    target = Graph(graph.name, params=list(graph.params))
+    builder = Builder(target, assumptions, simplify, exact=True)
+    known: dict[Value, Operand] = {}
+    _expand(builder, graph.equations, known)
+    target.results = [substitute(result, known) for result in graph.results]
+    return target
+
+
+def _expand(
+    builder: Builder, equations: Sequence[Equation], known: dict[Value, Operand]
+) -> None:
+    """Emit equations again, with what composites stand for in their places."""
+    for equation in equations:
         with builder.at(equation.location):
+            if equation.regions:
+                _expand_regions(builder, equation, known)
+                continue
+            if not _replaced(equation):
+                builder.replay([equation], known)
+                continue
             inputs = [Tracer(builder, substitute(x, known)) for x in equation.inputs]
             made = _rewritten(equation, inputs).operand
         (output,) = equation.outputs
         if isinstance(made, Value) and made.name is None:
             made.name = output.name
         known[output] = made
-    results = [substitute(result, known) for result in graph.results]
-    return target.equations, results
+
+
+def _expand_regions(
+    builder: Builder, equation: Equation, known: dict[Value, Operand]
+) -> None:
+    inputs = [substitute(x, known) for x in equation.inputs]
+    regions = []
+    for region in equation.regions:
+        copy = Graph(region.name)
+        for param in region.params:
+            known[param] = copy.add_param(param.type, param.name)
+        with builder.region(copy):
+            _expand(builder, region.equations, known)
+        copy.results = [substitute(result, known) for result in region.results]
+        regions.append(copy)
+    types = tuple(output.type for output in equation.outputs)
+    made = builder.emit(
+        equation.primitive, inputs, equation.params, tuple(regions), types
+    )
+    for old, new in zip(equation.outputs, made, strict=True):
+        known[old] = new
+        assert isinstance(new, Value)
+        new.name = old.name
 
 
 def _rewritten(equation: Equation, inputs: Sequence[Tracer]) -> Tracer:

@@ -73,7 +73,9 @@ def split(
             Segment(zero, first, (ZERO,), (*ceilings, extent), single, interior=False)
         )
     floors, ceilings = (ZERO, *starts), (extent, *ends)
-    found.append(Segment(lo, hi, floors, ceilings))
+    # One window may begin where another has ended: then nothing is between.
+    if not any(facts.at_least(low, high) for low in lows for high in highs):
+        found.append(Segment(lo, hi, floors, ceilings))
     if highs:
         ordered = not lows or (
             len(lows) == len(highs) == 1 and facts.at_least(highs[0], lows[0])

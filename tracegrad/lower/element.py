@@ -4,9 +4,10 @@ What enters is ``Scalar("x / (1.0 + x)", ("x",))`` and the operand's expression;
 leaves is that operation on it, fully typed.
 
 >>> from codegen.loop_ir import Var
->>> build(Scalar("2.0 * x", ("x",)), (Var("a", "float32"),), "float32")
-Op(name='multiply', args=(Const(value=2.0, dtype='float32'), Var(name='a', dtype='float32')), dtype='float32')
-"""  # noqa: E501
+>>> double = build(Scalar("2.0 * x", ("x",)), (Var("a", "float32"),), "float32")
+>>> double.name, double.args
+('multiply', (Const(value=2.0, dtype='float32'), Var(name='a', dtype='float32')))
+"""
 
 from __future__ import annotations
 

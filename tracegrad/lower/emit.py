@@ -32,7 +32,8 @@ LETTERS = "ijklpqrs"
 class Emitter:
     """Writes roots and groups into the scopes of a ``Scalars``."""
 
-    def __init__(self, scalars: Scalars, names: Names) -> None:
+    def __init__(self, scalars: Scalars, names: Names, around: int = 0) -> None:
+        self._around = around  # how many loops of the program there are around
         self.scalars = scalars
         self.scopes = scalars.scopes
         self.names = names
@@ -72,9 +73,10 @@ class Emitter:
 
     def _segment(self, group: Group, depth: int, segment: Segment) -> None:
         self.scalars.segments[depth] = segment
-        letter = depth if self.scalars.block is None else depth - 1
+        letter = self._around + (depth if self.scalars.block is None else depth - 1)
         var = self.names.variable(LETTERS[letter % len(LETTERS)], "int64")
         self.scopes.levels[var.name] = depth + 1
+        self.names.trips[var.name] = self.scalars.facts.hint(group.extent.size)
         self.scalars.loops[depth] = var
         with self.scopes.block(depth + 1) as scope:
             self.items(group.items, depth + 1)
@@ -103,8 +105,11 @@ class Emitter:
 
     def _inside_block(self, group: Group, depth: int) -> None:
         assert self.scalars.block is not None
-        var = self.names.variable(LETTERS[(depth - 1) % len(LETTERS)], "int64")
+        var = self.names.variable(
+            LETTERS[(self._around + depth - 1) % len(LETTERS)], "int64"
+        )
         self.scopes.levels[var.name] = depth + 1
+        self.names.lanes.add(var.name)
         self.scalars.loops[depth] = var
         self.scalars.block.index = variable(depth)
         with self.scopes.block(depth + 1) as scope:
@@ -182,7 +187,9 @@ class Emitter:
             own.level for own in buffer.cells(root.target) if isinstance(own, Affine)
         ]
         leading = [level for level in levels if level < depth]
-        if levels[: len(leading)] == leading:
+        # An array of all blocks is not to be cleared by each of them.
+        whole = root.blocked and depth > 0 and buffer.block is None
+        if not whole and levels[: len(leading)] == leading:
             cells = buffer.cells(root.target)[: len(leading)]
             prefix = tuple(map(self.scalars.position, cells))
             self.scopes.emit(Fill(buffer.array, zero, prefix))

@@ -150,7 +150,8 @@ class Leaves:
                 self.scalars.making = None
                 self.write(root, value)
             case _:
-                combine: Combine | None = "add" if root.kind == "scatter" else None
+                combine: Combine | None = root.equation.params.get("combine")
+                combine = "add" if root.kind == "scatter" else combine
                 self.write(root, self.scalars.at(root.body, root.index), combine)
 
     def write(self, root: Root, value: Expr, combine: Combine | None = None) -> None:

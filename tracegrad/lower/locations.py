@@ -34,7 +34,7 @@ def named_once(
     for stmt in body:
         where = getattr(stmt, "location", None)
         if where in seen and not isinstance(stmt, loop_ir.Check):
-            stmt = replace(stmt, location=None)  # type: ignore[call-arg]
+            stmt = replace(stmt, location=None)  # type: ignore[arg-type]
         elif where is not None:
             seen = seen | {where}
         match stmt:

@@ -5,7 +5,8 @@ leaves is a ``Kernel`` that takes the graph's parameters and an array to write f
 array among its results, tests the assumptions at entry, and returns the scalars.
 
 The way: ``composites`` prepares the equations, ``cluster`` decides loops, ``buffers``
-memory, ``emit`` writes statements, ``tidy`` and ``names`` make them read well.
+memory, ``emit`` writes statements, ``tidy`` and ``names`` make them read well, and
+``jam`` lets iterations share a pass over a block.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from tracegrad.ir.shapes import Assumptions, Dim, Guard, Shape
 from tracegrad.lower import element
 from tracegrad.lower.buffers import Buffer, allocate, whole
 from tracegrad.lower.cluster import plan
-from tracegrad.lower.composites import Prepared, prepare
+from tracegrad.lower.composites import Prepared, expanded_copy, prepare
 from tracegrad.lower.emit import Emitter
+from tracegrad.lower.jam import jam
 from tracegrad.lower.locations import named_once
 from tracegrad.lower.names import Names, finish
+from tracegrad.lower.polish import polish
+from tracegrad.lower.program import is_program, own_results, write_program
 from tracegrad.lower.scalars import Scalars
 from tracegrad.lower.scopes import Scopes
 from tracegrad.lower.sizes import Facts, Sizes
@@ -64,13 +68,19 @@ class Lowered:
 
 def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     """The kernel that computes a graph's results."""
-    prepared = prepare(graph, assumptions)
     facts = Facts(assumptions)
+    program = is_program(graph)
+    if program:
+        graph = expanded_copy(graph, assumptions)
+        own_results(graph)
+        prepared = Prepared(list(graph.walk()), graph.results)
+    else:
+        prepared = prepare(graph, assumptions)
     entry = _Entry(graph, prepared, assumptions)
     names = Names()
     given = entry.given()
     outputs: list[ScalarOutput | ArrayOutput] = []
-    arrays: list[Array] = []
+    arrays: dict[Value, Array] = {}
     scalars: list[Operand] = []
     for result in prepared.results:
         if not result.type.ndim:
@@ -79,14 +89,21 @@ def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
             continue
         assert isinstance(result, Value)
         array = entry.output(result, len(arrays))
-        given[result] = whole(result, array)
-        arrays.append(array)
+        arrays[result] = array
         outputs.append(ArrayOutput(result.type.dtype, result.type.shape))
-    body, results = _body(prepared, given, scalars, entry.sizes, facts, names)
+    if program:
+        body, results = write_program(graph, given, arrays, entry.sizes, facts, names)
+    else:
+        given |= {value: whole(value, array) for value, array in arrays.items()}
+        body, results = _body(prepared, given, scalars, entry.sizes, facts, names)
+    body, results = tidy(body, results, names)
+    body = jam(body, names)
+    if program:
+        body = polish(body)
     checks = entry.checks()
     fixed = [*entry.taken, name]
     final, values = finish(named_once([*checks, *body]), results, fixed)
-    kernel = Kernel(name, (*entry.parameters, *arrays), final, values)
+    kernel = Kernel(name, (*entry.parameters, *arrays.values()), final, values)
     return Lowered(kernel, tuple(outputs))
 
 
@@ -107,7 +124,7 @@ def _body(
     emitter.items(clustered.items, 0)
     values = [evaluator.at(x, ()) for x in scalars]
     body = [*storage.allocations, *evaluator.scopes.here.body]
-    return tidy(body, values, names)
+    return body, values
 
 
 class _Entry:

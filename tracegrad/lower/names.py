@@ -26,11 +26,16 @@ from codegen.loop_ir import (
     Expr,
     For,
     Library,
+    Load,
     Reshape,
+    Size,
     Stmt,
     Var,
     View,
     blocks,
+    expressions,
+    nested,
+    walk,
 )
 from tracegrad.ir import primitive as table
 from tracegrad.ir.graph import Value
@@ -50,11 +55,19 @@ _FORBIDDEN = RESERVED | {*keyword.kwlist, "len", "taken"}
 
 
 class Names:
-    """Unique names, and which of them the user chose."""
+    """Unique names, and what is known of the variables that have them.
+
+    Attributes:
+        kept: those that the user chose.
+        trips: about how often a loop runs, by its variable.
+        lanes: the variables of loops over the elements of a block.
+    """
 
     def __init__(self) -> None:
         self._count = 0
         self.kept: set[str] = set()
+        self.trips: dict[str, int] = {}
+        self.lanes: set[str] = set()
 
     def unique(self, base: str) -> str:
         """A name that no one else has."""
@@ -72,6 +85,9 @@ class Names:
         """What to call a value that the user did not name."""
         if value.definition is None:
             return "t"
+        if value.definition.primitive.name == "copy":
+            (source,) = value.definition.inputs
+            return (isinstance(source, Value) and source.name) or "t"
         match value.definition.primitive.lower:
             case table.Reduction(combine):
                 return _COMBINED[combine]
@@ -135,22 +151,76 @@ def finish(
     for name in fixed:
         top.declare(name, None)
     table_: dict[str, str] = {}
-    _block(body, top, table_)
+    homes: dict[str, tuple[int, ...]] = {}
+    _find_homes(body, (), homes)
+    for result in results:
+        _meet(homes, result, ())
+    _Chooser(table_, homes).block(body, top, ())
     rename = Rewrite(names=table_)
     return rename.block(body), tuple(map(rename.expr, results))
 
 
-def _block(body: Sequence[Stmt], scope: _Scope, chosen: dict[str, str]) -> None:
-    for stmt in body:
-        for name, kind in _declared(stmt):
-            if MARK in name and name not in chosen:
-                chosen[name] = _choose(name.split(MARK)[0], kind, scope)
-        for inner in blocks(stmt):
-            nested = _Scope(scope)
-            if isinstance(stmt, For) and MARK in stmt.var.name:
-                base = stmt.var.name.split(MARK)[0]
-                chosen[stmt.var.name] = _choose(base, "int64", nested)
-            _block(inner, nested, chosen)
+def _find_homes(
+    body: Sequence[Stmt], path: tuple[int, ...], homes: dict[str, tuple[int, ...]]
+) -> None:
+    """The innermost block around all that is said of each name."""
+    for position, stmt in enumerate(body):
+        for name, _ in _declared(stmt):
+            homes[name] = _common(homes.get(name, path), path)
+        for expr in expressions(stmt):
+            _meet(homes, expr, path)
+        for k, inner in enumerate(blocks(stmt)):
+            _find_homes(inner, (*path, position, k), homes)
+
+
+def _meet(homes: dict[str, tuple[int, ...]], expr: Expr, path: tuple[int, ...]) -> None:
+    for part in nested(expr):
+        name = part.name if isinstance(part, Var) else None
+        name = part.array.name if isinstance(part, Load | Size) else name
+        if name is not None and MARK in name:
+            homes[name] = _common(homes.get(name, path), path)
+
+
+def _common(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """The path of the innermost block around two; a path has two entries per block."""
+    length = 0
+    while one[length : length + 2] == other[length : length + 2] and one[length:]:
+        length += 2
+    return one[:length]
+
+
+class _Chooser:
+    """Chooses names, each in the block that is its variable's home."""
+
+    def __init__(
+        self, chosen: dict[str, str], homes: dict[str, tuple[int, ...]]
+    ) -> None:
+        self._chosen = chosen
+        self._homes = homes
+
+    def block(self, body: Sequence[Stmt], scope: _Scope, path: tuple[int, ...]) -> None:
+        """Choose the names of a block, from its first statement to its last."""
+        for position, stmt in enumerate(body):
+            for name, kind in _declared(stmt):
+                self._choose(name, kind, scope)
+            for inner in walk(blocks_of(stmt)):
+                for name, kind in _declared(inner):
+                    if self._homes.get(name) == path:
+                        self._choose(name, kind, scope)
+            for k, inner_body in enumerate(blocks(stmt)):
+                nested_scope = _Scope(scope)
+                if isinstance(stmt, For):
+                    self._choose(stmt.var.name, "int64", nested_scope)
+                self.block(inner_body, nested_scope, (*path, position, k))
+
+    def _choose(self, name: str, kind: Kind, scope: _Scope) -> None:
+        if MARK in name and name not in self._chosen:
+            self._chosen[name] = _choose(name.split(MARK)[0], kind, scope)
+
+
+def blocks_of(stmt: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly in a statement's blocks."""
+    return tuple(inner for block in blocks(stmt) for inner in block)
 
 
 def _declared(stmt: Stmt) -> list[tuple[str, Kind]]:

@@ -20,6 +20,7 @@ from codegen.loop_ir import (
     Expr,
     Fill,
     For,
+    Grow,
     If,
     Library,
     Load,
@@ -30,6 +31,7 @@ from codegen.loop_ir import (
     Size,
     Stmt,
     Store,
+    Swap,
     Var,
     View,
     While,
@@ -146,6 +148,14 @@ class Rewrite:
                 )
             case Reshape(view, base):
                 return Reshape(self.array(view), self.array(base))
+            case Swap(targets, sources):
+                return replace(
+                    stmt,
+                    targets=tuple(map(self.array, targets)),
+                    sources=tuple(map(self.array, sources)),
+                )
+            case Grow(array, size):
+                return replace(stmt, array=self.array(array), size=self.expr(size))
             case Library(_, outputs, operands):
                 return replace(
                     stmt,

@@ -22,6 +22,7 @@ from tracegrad.lower.access import (
     ONE,
     ZERO,
     Affine,
+    Fixed,
     Gathered,
     Index,
     Indices,
@@ -346,6 +347,8 @@ def _roots(equation: Equation) -> list[Root]:
             return [_scatter(equation, value)]
         case _ if name == "concatenate":
             return list(_parts(equation, value))
+        case _ if name == "place":
+            return [_place(equation, value)]
         case _ if strided_pad(equation):
             return [_strided(equation, value)]
         case _ if name == "reshape" and not unit_reshape(equation):
@@ -438,6 +441,21 @@ def _parts(equation: Equation, value: Value) -> Iterator[Root]:
         )
         yield Root("part", value, value, part, _extents(shape), index, target)
         start = start + shape[axis]
+
+
+def _place(equation: Equation, value: Value) -> Root:
+    """A store of an array to a window."""
+    body, params = equation.inputs[0], equation.params
+    index = identity(len(body.type.shape))
+    axes = iter(index)
+    target = tuple(
+        Fixed(start) if size is None else shift(next(axes), start, step)
+        for start, size, step in zip(
+            params["starts"], params["sizes"], params["steps"], strict=True
+        )
+    )
+    extents = _extents(body.type.shape)
+    return Root("part", value, value, body, extents, index, target)
 
 
 def _strided(equation: Equation, value: Value) -> Root:

@@ -246,7 +246,7 @@ class Scalars:
                     self._known(x, at, False) for x, at in self._inputs(equation, index)
                 ]
                 args = [x for x in inputs if x is not None]
-                expr = args[0] if is_map(equation) else _apply(equation, args)
+                expr = args[0] if is_map(equation) else apply(equation, args)
         name, kept = operand.name or "t", operand.name is not None
         if fresh:  # an element about to be stored: z_bar_i of z_bar
             name, kept = self._cell_name(self.buffers[operand], index), False
@@ -384,7 +384,7 @@ def _compare(name: str, left: Expr, right: Expr) -> Expr:
     return Op(name, (left, right), "bool")
 
 
-def _apply(equation: Equation, args: list[Expr]) -> Expr:
+def apply(equation: Equation, args: list[Expr]) -> Expr:
     """A scalar primitive on expressions; the zeros outside of pads drop out."""
     name, dtype = equation.primitive.name, equation.outputs[0].type.dtype
     if name == "convert":

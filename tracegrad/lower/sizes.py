@@ -4,13 +4,15 @@ What enters is a ``Dim``; what leaves is an int64 expression over the names that
 have at the kernel's entry.
 
 >>> n = Dim.symbol("x.shape[0]")
->>> Sizes({"x.shape[0]": loop_ir.dim("n")}).expr(n - 1)
-Op(name='subtract', args=(Var(name='n', dtype='int64'), Const(value=1, dtype='int64')), dtype='int64')
-"""  # noqa: E501
+>>> less = Sizes({"x.shape[0]": loop_ir.dim("n")}).expr(n - 1)
+>>> less.name, less.args
+('subtract', (Var(name='n', dtype='int64'), Const(value=1, dtype='int64')))
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 from codegen import loop_ir
 from codegen.loop_ir import Const, Expr, Op, Var
@@ -49,8 +51,24 @@ class Sizes:
     """
 
     def __init__(self, symbols: Mapping[str, Expr]) -> None:
-        self._symbols = symbols
+        self._symbols = dict(symbols)
         self._known: dict[Dim, Expr] = {}
+
+    def bind(self, symbol: str, expr: Expr) -> Expr | None:
+        """Give a symbol a meaning from here on; what it meant before."""
+        before = self._symbols.get(symbol)
+        self._symbols[symbol] = expr
+        self._known.clear()
+        return before
+
+    def forget(self, symbol: str) -> None:
+        """End a symbol's meaning."""
+        del self._symbols[symbol]
+        self._known.clear()
+
+    def knows(self, symbol: str) -> bool:
+        """Whether a symbol has a meaning here."""
+        return symbol in self._symbols
 
     def expr(self, size: Dim) -> Expr:
         """The expression of a size."""
@@ -84,12 +102,18 @@ class Sizes:
 
 
 def extreme(name: str, exprs: Iterable[Expr]) -> Expr:
-    """The maximum or minimum of int64 expressions."""
-    total: Expr | None = None
-    for expr in exprs:
-        total = expr if total is None else Op(name, (total, expr), "int64")
-    assert total is not None
-    return total
+    """The maximum or minimum of int64 expressions, with constants folded."""
+    first, *others = exprs
+    return reduce(lambda left, right: _extreme(name, left, right), others, first)
+
+
+def _extreme(name: str, left: Expr, right: Expr) -> Expr:
+    match left, right:
+        case Const(a), Const(b):
+            return left if (a > b) == (name == "maximum") else right
+        case _ if left == right:
+            return left
+    return Op(name, (left, right), "int64")
 
 
 class Facts:
@@ -103,9 +127,20 @@ class Facts:
         self._assumptions = assumptions
         self._positive = [g for d in map(_difference, assumptions.guards) for g in d]
         self._known: dict[Dim, bool] = {}
+        self._varying: set[str] = set()
+
+    def vary(self, symbol: str) -> None:
+        """Meet a symbol of a loop, or of a number that is read: nothing is known."""
+        self._varying.add(symbol)
+
+    def varies(self, size: Dim) -> bool:
+        """Whether a size is not known at entry."""
+        return not self._varying.isdisjoint(size.symbols())
 
     def nonnegative(self, size: Dim) -> bool:
         """Whether a size is proven to be >= 0."""
+        if self.varies(size):
+            return False
         if size not in self._known:
             inspect = self._assumptions.nonnegative
             self._known[size] = inspect(size) or any(
@@ -118,7 +153,10 @@ class Facts:
         return self.nonnegative(left - right)
 
     def hint(self, size: Dim) -> int:
-        """The size in the example call."""
+        """The size in the example call; some large number if it varies."""
+        if self.varies(size):
+            some = dict.fromkeys(size.symbols(), 7919)
+            return size.evaluate({**some, **self._assumptions.hints})
         return self._assumptions.hint(size)
 
 

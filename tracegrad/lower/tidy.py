@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from codegen.loop_ir import (
     Accumulate,
+    Allocate,
     Array,
     Assign,
     Check,
@@ -24,14 +25,19 @@ from codegen.loop_ir import (
     Expr,
     Fill,
     For,
+    Grow,
     If,
     Library,
     Load,
     Op,
+    Reshape,
     Select,
+    Size,
     Stmt,
     Store,
+    Swap,
     Var,
+    View,
     While,
     blocks,
     children,
@@ -94,9 +100,15 @@ def _without_dead(body: Sequence[Stmt], uses: Counter[str]) -> list[Stmt]:
                     uses.subtract(_variables((stmt.lo, stmt.hi)))
                     continue
                 stmt = replace(stmt, body=inner)
+            case While():
+                stmt = replace(stmt, body=tuple(_without_dead(stmt.body, uses)))
             case If():
+                other = tuple(_without_dead(stmt.otherwise, uses))
                 then = tuple(_without_dead(stmt.then, uses))
-                stmt = replace(stmt, then=then)
+                if not then and not other:
+                    uses.subtract(_variables((stmt.cond,)))
+                    continue
+                stmt = replace(stmt, then=then, otherwise=other)
         kept.append(stmt)
     return kept[::-1]
 
@@ -283,7 +295,7 @@ def _is_cheap(expr: Expr) -> bool:
 
 
 def _arrays(expr: Expr) -> frozenset[str]:
-    return frozenset(p.array.name for p in nested(expr) if isinstance(p, Load))
+    return frozenset(p.array.name for p in nested(expr) if isinstance(p, Load | Size))
 
 
 def _written(stmt: Stmt) -> set[str]:
@@ -293,8 +305,12 @@ def _written(stmt: Stmt) -> set[str]:
         match inner:
             case Assign(target=target) | Accumulate(target=target):
                 found.add(target.name)
-            case Store(array=array) | Fill(array=array):
+            case Store(array=array) | Fill(array=array) | Grow(array=array):
                 found.add(array.name)
+            case Allocate(array=array) | View(view=array) | Reshape(view=array):
+                found.add(array.name)
+            case Swap(targets=targets):
+                found |= {target.name for target in targets}
             case Library(outputs=outputs):
                 found |= {x.name for x in outputs if isinstance(x, Array | Var)}
     return found

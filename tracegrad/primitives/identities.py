@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -159,6 +159,8 @@ def size_value(builder: Builder, dim: Dim) -> Operand:
 
 def _computed(builder: Builder, dim: Dim) -> Operand:
     """A size that varies in a loop, calculated from the loop's index."""
+    times = partial(_combined, builder, ew.multiply)
+    plus = partial(_combined, builder, ew.add)
     terms = []
     fixed = Dim.constant(0)
     for monomial, coefficient in dim.terms:
@@ -174,12 +176,14 @@ def _computed(builder: Builder, dim: Dim) -> Operand:
                 parts = (atom.numerator, atom.denominator)
                 quotient = [size_value(builder, part) for part in parts]
                 factors.append(builder.emit1(ew.floor_divide, quotient))
-        terms.append(reduce(lambda a, b: _combined(builder, ew.multiply, a, b), factors))
+        terms.append(reduce(times, factors))
     terms.append(size_value(builder, fixed))
-    return reduce(lambda a, b: _combined(builder, ew.add, a, b), terms)
+    return reduce(plus, terms)
 
 
-def _combined(builder: Builder, primitive: Primitive, a: Operand, b: Operand) -> Operand:
+def _combined(
+    builder: Builder, primitive: Primitive, a: Operand, b: Operand
+) -> Operand:
     unit = 1 if primitive is ew.multiply else 0
     if isinstance(a, Literal) and a.value == unit:
         return b

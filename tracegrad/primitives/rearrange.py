@@ -58,12 +58,16 @@ def _scaled(operand: Operand) -> tuple[float, Operand] | None:
     return None
 
 
-def _reciprocal(operand: Operand) -> Operand | None:
-    """X if an operand is 1 / x."""
+def _reciprocal(b: Builder, operand: Operand) -> Operand | None:
+    """The divisor, if an operand is one divided by it, in this region.
+
+    A reciprocal from a region around a loop is there already: a product is cheaper.
+    """
     equation = made_by(operand, ew.divide)
-    if equation is not None and constant(equation.inputs[0]) == 1:
-        return equation.inputs[1]
-    return None
+    if equation is None or constant(equation.inputs[0]) != 1:
+        return None
+    here = any(output.graph is b.graph for output in equation.outputs)
+    return equation.inputs[1] if here else None
 
 
 def _mask(operand: Operand) -> tuple[Operand, bool] | None:
@@ -126,7 +130,7 @@ def _multiply_by_factor(
     inner = made_by(x, ew.negative)
     if inner is not None:
         return b.emit1(ew.negative, (product_of(inner.inputs[0], y),))
-    divisor = _reciprocal(y)
+    divisor = _reciprocal(b, y)
     if divisor is not None:
         return b.emit1(ew.divide, (x, divisor))
     mask = _mask(y)
@@ -135,7 +139,7 @@ def _multiply_by_factor(
         arms = (x, zero) if mask[1] else (zero, x)
         return b.emit1(cmp.select, (mask[0], *arms))
     scaled = _scaled(y)
-    if scaled is not None:
+    if scaled is not None and x != y:  # a square is not worth another one
         return _times(b, scaled[0], product_of(x, scaled[1]))
     return None
 
@@ -194,7 +198,7 @@ def _zero_safe_mul_rearranged(b: Builder, inputs: Inputs, _: Params) -> Operand 
     c = constant(y)
     if never_zero(x) or (c is not None and math.isfinite(c)):
         return b.emit1(ew.multiply, inputs)
-    divisor = _reciprocal(y)
+    divisor = _reciprocal(b, y)
     if divisor is not None:
         return b.emit1(cmp.zero_safe_div, (x, divisor))
     inner = made_by(y, ew.negative)

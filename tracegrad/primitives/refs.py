@@ -5,6 +5,11 @@ axis, a *window* keeps ``size`` cells from its start on, ``step`` apart. A view 
 value: whoever indexes a view names its base. There is no freeze: a Ref among a graph's
 results is an output array.
 
+An index counts from the front and lies within its axis, as do all cells of a window:
+whoever makes one has wrapped a negative index by a ``select``, and put a ``check`` that
+raises IndexError before it, where that wasn't proven. The size of a window, like every
+shape in a loop, may be a Dim in which the name of the loop's index is a symbol.
+
 ``load`` also reads immutable arrays, at points that are only known at run time.
 
 >>> import numpy as np

@@ -1,17 +1,18 @@
 """What is known of integers in loops: whether an index provably lies within its array.
 
-An integer is seen as a polynomial over sizes, integer arguments, loop indices and other
-integers of which nothing is known. A loop's index lies between bounds; so do remainders,
-quotients, minima and maxima. An integer is shown to be >= 0 by putting in the worst of
-each, innermost loops first; what remains speaks of sizes and becomes a guard, if it
-holds in the example call.
+An integer is seen as a polynomial over sizes, integer arguments, loop indices and
+other integers of which nothing is known. A loop's index lies between bounds; so do
+remainders, quotients, minima and maxima. An integer is shown to be >= 0 by putting in
+the worst of each, innermost loops first; what remains speaks of sizes and becomes a
+guard, if it holds in the example call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tracegrad.ir.graph import Builder, Literal, Operand, Value
 from tracegrad.ir.primitive import Primitive
@@ -20,7 +21,7 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[Primitive, Callable[..., Dim]] = {
     ew.add: lambda a, b: a + b,
     ew.subtract: lambda a, b: a - b,
     ew.multiply: lambda a, b: a * b,
@@ -73,7 +74,7 @@ class Bounds:
             return self._atom(x, _Atom())
         primitive, inputs = equation.primitive, equation.inputs
         if primitive in _ARITHMETIC:
-            return _ARITHMETIC[primitive](*map(self.affine, inputs))  # type: ignore[no-any-return]
+            return _ARITHMETIC[primitive](*map(self.affine, inputs))
         return self._atom(x, self._between(primitive, inputs))
 
     def _between(self, primitive: Primitive, inputs: Sequence[Operand]) -> _Atom:
@@ -100,10 +101,33 @@ class Bounds:
         self._assumptions.signed.add(symbol)
         return Dim.symbol(symbol)
 
+    def affine_of(self, number: Any) -> Dim:
+        """An integer, traced or not, as a polynomial."""
+        operand = getattr(number, "operand", None)
+        return Dim.constant(int(number)) if operand is None else self.affine(operand)
+
+    def limit(self, x: Value, floor: Dim | None, ceiling: Dim | None) -> None:
+        """Let an integer of which nothing is known lie between others."""
+        (symbol,) = self.affine(x).symbols()
+        floors = () if floor is None else (floor,)
+        self._atoms[symbol] = _Atom(floors, () if ceiling is None else (ceiling,))
+
+    def identify(self, x: Value, other: Value) -> None:
+        """Let an integer be the same as another."""
+        self._forms[x] = self.affine(other)
+
+    def small(self) -> set[str]:
+        """The symbols of sizes, arguments and indices: of what isn't calculated."""
+        return {*self._assumptions.hints, *self._builder.indices}
+
     def is_size(self, form: Dim) -> bool:
         """Whether sizes and the indices of loops around determine it."""
         known = {*self._assumptions.hints, *self._builder.indices}
         return form.symbols() <= known
+
+    def is_foreign(self, form: Dim) -> bool:
+        """Whether a size has no meaning here, as its loop is over."""
+        return not self.is_size(form)
 
     # --- what is known in a region ---------------------------------------------------
 
@@ -170,6 +194,11 @@ class Bounds:
                     self._assumptions.assume(size, ">=", Dim.constant(0))
                 return True
         return False
+
+    def proves_freely(self, form: Dim) -> bool:
+        """Whether an integer is >= 0 here, whatever the sizes."""
+        needed = self._search(form, _DEPTH)
+        return needed == []
 
     def _search(self, form: Dim, depth: int) -> list[Dim] | None:
         """The sizes that must be >= 0 for it, all of which are in the example call."""

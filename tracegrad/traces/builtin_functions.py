@@ -19,8 +19,16 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
+from tracegrad.traces.iteration import (
+    Backward,
+    Counted,
+    Paired,
+    Steps,
+    make_range,
+    steps_of,
+)
 from tracegrad.traces.scope import Machine, example
-from tracegrad.traces.sequences import check_unrolled, items
+from tracegrad.traces.sequences import items
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
 
 Function = Callable[..., Any]
@@ -30,12 +38,6 @@ def _len(machine: Machine, value: Any) -> Any:
     if isinstance(value, Tracer) and value.ndim:
         return size_tracer(machine.builder, value.dims[0])
     return len(value)
-
-
-def _range(machine: Machine, *bounds: Any) -> range:
-    steps = range(*(b.__index__() for b in bounds))
-    check_unrolled(machine, len(steps))
-    return steps
 
 
 def _number(value: Any, kind: str) -> Tracer:
@@ -107,11 +109,14 @@ def _sum(machine: Machine, values: Any, start: Any = 0) -> Any:
     return sum(items(machine, values), start)
 
 
-def _quantifier(reduction: Any, native: Function) -> Function:
+def _quantifier(reduction: Any, both: Any, native: Function) -> Function:
     def quantifier(machine: Machine, values: Any) -> Any:
         if isinstance(values, Tracer):
             return numpy_table.lookup(reduction)(values)
-        return native(items(machine, values))
+        parts = list(items(machine, values))
+        if any(isinstance(part, Tracer) for part in parts):
+            return reduce(both, [_bool(machine, part) for part in parts])
+        return native(parts)
 
     return quantifier
 
@@ -127,7 +132,34 @@ def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
     return sorted(parts, **options)
 
 
+def _lazy(machine: Machine, *sequences: Any) -> list[Steps] | None:
+    """Sequences that are indexed at run time, if all can be and some must."""
+    some = [steps_of(machine.memory, s) for s in sequences]
+    if all(steps is None for steps in some):
+        return None
+    every = [steps_of(machine.memory, s, constants=True) for s in sequences]
+    found = [steps for steps in every if steps is not None]
+    return found if len(found) == len(sequences) else None
+
+
+def _enumerate(machine: Machine, values: Any, start: Any = 0) -> Any:
+    steps = _lazy(machine, values)
+    if steps is not None:
+        return Counted(machine.memory, steps[0], start)
+    return enumerate(items(machine, values), start)
+
+
+def _reversed(machine: Machine, values: Any) -> Any:
+    steps = _lazy(machine, values)
+    if steps is not None:
+        return Backward(machine.memory, steps[0])
+    return iter(list(items(machine, values))[::-1])
+
+
 def _zip(machine: Machine, *sequences: Any, strict: bool = False) -> Any:
+    steps = _lazy(machine, *sequences)
+    if steps is not None:
+        return Paired(machine.memory, tuple(steps))
     return zip(*(items(machine, s) for s in sequences), strict=strict)
 
 
@@ -192,6 +224,10 @@ ALWAYS: dict[Any, Function] = {
     map: _map,
     filter: _filter,
     reduce: _reduce,
+    any: _quantifier(np.any, cmp.logical_or, any),
+    all: _quantifier(np.all, cmp.logical_and, all),
+    min: _extreme(ew.minimum, np.min, min),
+    max: _extreme(ew.maximum, np.max, max),
     getattr: _getattr,
     setattr: _setattr,
 }
@@ -199,23 +235,19 @@ ALWAYS: dict[Any, Function] = {
 
 ON_TRACERS: dict[Any, Function] = {
     len: _len,
-    range: _range,
+    range: lambda machine, *bounds: make_range(machine.memory, *bounds),
     float: _float,
     int: _int,
     bool: _bool,
     round: _round,
-    max: _extreme(ew.maximum, np.max, max),
-    min: _extreme(ew.minimum, np.min, min),
     sum: _sum,
-    any: _quantifier(np.any, any),
-    all: _quantifier(np.all, all),
     sorted: _sorted,
     zip: _zip,
-    enumerate: _over_items(enumerate),
+    enumerate: _enumerate,
     list: _over_items(list),
     tuple: _over_items(tuple),
     iter: _over_items(iter),
-    reversed: lambda machine, values: iter(list(items(machine, values))[::-1]),
+    reversed: _reversed,
     divmod: lambda machine, a, b: (a // b, a % b),
     isinstance: _isinstance,
     type: _type,

@@ -19,12 +19,14 @@ import numpy as np
 
 from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
-from tracegrad.numpy_api import table as numpy_table
+from tracegrad.traces import methods
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
+from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
-from tracegrad.traces.objects import in_place_refused
+from tracegrad.traces.iteration import Steps
 from tracegrad.traces.outside import Place, is_trusted, module_of
 from tracegrad.traces.scope import Frame, Machine
+from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
 from tracegrad.traces.tracer import Tracer, convert, lift
 
@@ -44,7 +46,11 @@ def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     inline = getattr(type(function), "__tracegrad_inline__", None)
     if inline is not None:  # one of our own transformations
         return inline(function, *args, **kwargs)
+    if machine.builder.location is None:  # the user's function, called by no line of it
+        machine.outside.enter(function, type(function).__name__)
     if isinstance(function, MethodType):
+        if machine.outside.owns(function):
+            machine.outside.enter(function.__self__, "self")
         return call(machine, function.__func__, (function.__self__, *args), kwargs)
     if isinstance(function, functools.partial):
         return _call_partial(machine, function, args, kwargs)
@@ -113,14 +119,27 @@ def _interpret(
     frame.values.update(_bound(machine, function, args, kwargs))
     caller = machine.builder.location
     try:
-        execute(source.body, frame)
+        signal = execute(source.body, frame)
+        returned = _returned(frame, signal)
     except TracegradError as error:
         raise error.located(machine.builder.location) from None
     except Exception as error:
         machine.note(error)
         raise
     machine.builder.location = caller or machine.builder.location
-    return frame.returned
+    return returned
+
+
+def _returned(frame: Frame, signal: Signal) -> Any:
+    """What a call gives, by the way in which its body ended."""
+    if signal is Signal.RETURN:
+        return loaded(frame.machine.memory, "the returned value", frame.returned)
+    if signal is Signal.MAYBE and frame.peek(VALUE) is not None:
+        raise frame.refused(
+            f"{frame.code.co_name} returns a value on one path and None on another.",
+            "Return a value of the same kind at the end.",
+        )
+    return None
 
 
 def _bound(
@@ -195,6 +214,7 @@ def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
     if not plain or not isinstance(init, FunctionType) or is_trusted(kind):
         return _native(machine, kind, args, kwargs)
     instance: Any = object.__new__(kind)
+    machine.memory.bear(instance)
     call(machine, init, (instance, *args), kwargs)
     return instance
 
@@ -220,6 +240,8 @@ def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     ):
         return _method(machine, function, owner, args, kwargs)
     traced = has_tracer((args, kwargs))
+    if not traced:
+        methods.require_plain(machine.memory, function, args, kwargs)
     if not traced and not any(outside.owns(a) for a in (*args, *kwargs.values())):
         return function(*args, **kwargs)
     handler = _handler(ON_TRACERS, function)
@@ -247,14 +269,18 @@ def _method(
     """A method of a built-in container."""
     builder, outside, name = machine.builder, machine.outside, method.__name__
     if isinstance(owner, np.ndarray):
+        changes = name in _ARRAY_MUTATORS
         if not has_tracer((args, kwargs)):
+            if changes:
+                machine.memory.require_plain(owner)
             return method(*args, **kwargs)
-        if name in _ARRAY_MUTATORS:
-            raise in_place_refused(builder)
+        if changes:
+            machine.memory.require_ref(owner)
         traced = Tracer(builder, builder.capture(owner))
         return getattr(traced, name)(*args, **kwargs)
     if name in _MUTATORS:
         outside.refuse_write(builder, owner, f".{name}()")
+        machine.memory.refuse_change(owner, f".{name}()")
         return method(*args, **kwargs)
     own = outside.opened(builder, owner)
     return (method if own is owner else getattr(own, name))(*args, **kwargs)
@@ -264,6 +290,8 @@ def _in_table(function: Any) -> bool:
     """Whether the NumPy table is to say what a function does with tracers."""
     if isinstance(function, np.ufunc) or function in vars(math).values():
         return True
+    if methods.writer(function):  # np.add.at
+        return True
     return module_of(function).split(".")[0] in {"numpy", "scipy"}
 
 
@@ -272,8 +300,9 @@ def _numpy(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
         builder = machine.builder
         dtype = dtype_of(function)
         return Tracer(builder, convert(builder, lift(builder, args[0]), dtype))
+    args = tuple(list(a) if isinstance(a, Steps) else a for a in args)
     try:
-        return numpy_table.lookup(function)(*args, **kwargs)
+        return methods.call_numpy(machine.memory, function, args, kwargs)
     except TracegradError as error:
         raise error.located(machine.builder.location) from None
 
@@ -297,4 +326,4 @@ def has_tracer(value: Any) -> bool:
         return any(map(has_tracer, value.values()))
     if isinstance(value, slice):
         return has_tracer((value.start, value.stop, value.step))
-    return isinstance(value, Tracer)
+    return isinstance(value, (Tracer, Steps))

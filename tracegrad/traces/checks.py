@@ -8,7 +8,7 @@ one: that of the exception, or the nearest that it derives from.
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from typing import Any, cast
 
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Literal, Operand
@@ -33,10 +33,12 @@ def emit_check(
     Raises:
         TracingError: if the program would catch the exception.
     """
-    operand = condition.operand if isinstance(condition, Tracer) else condition
-    if isinstance(operand, Literal):
-        operand = operand.value
-    if operand is True:
+    predicate: Operand = (
+        condition.operand
+        if isinstance(condition, Tracer)
+        else Literal(bool(condition), "bool")
+    )
+    if isinstance(predicate, Literal) and predicate.value:
         return
     known = builtin_kind(kind)
     if any(issubclass(kind, caught) for caught in memory.catching):
@@ -45,14 +47,14 @@ def emit_check(
             memory.builder.location,
             "Test the condition with if instead of catching the exception.",
         )
-    predicate = operand if operand is not False else Literal(False, "bool")
     params = {"kind": known.__name__, "message": message}
     memory.builder.emit(check, (predicate,), params)
 
 
 def builtin_kind(kind: type[BaseException]) -> type[BaseException]:
     """The nearest built-in exception that a class derives from."""
-    return next(k for k in kind.__mro__ if getattr(builtins, k.__name__, None) is k)
+    found = (k for k in kind.__mro__ if getattr(builtins, k.__name__, None) is k)
+    return cast("type[BaseException]", next(found))
 
 
 def message_of(error: BaseException) -> str:

@@ -90,6 +90,7 @@ class _Run:
         condition, body = equation.regions
         trips = 0
         while self.region(condition, [trips, *carried])[0]:
+            self._sizes[str(body.params[0].name)] = trips
             carried = self.region(body, [trips, *carried])
             trips += 1
         return [*carried, np.int64(trips)]

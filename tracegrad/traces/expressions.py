@@ -7,15 +7,17 @@ a value does (an operator, a call, an index) happens on behalf of the line it st
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from tracegrad.errors import ControlFlowError
+from tracegrad.traces import stores
+from tracegrad.traces.branches import choose
+from tracegrad.traces.conditions import condition, opposite
 from tracegrad.traces.finder import nested_code
+from tracegrad.traces.names import assigned
 from tracegrad.traces.objects import (
     get_attribute,
     get_item,
@@ -23,40 +25,12 @@ from tracegrad.traces.objects import (
     set_item,
     unpack,
 )
+from tracegrad.traces.operators import BINARY, COMPARE, UNARY
 from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.tracer import Tracer
 
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.MatMult: operator.matmul,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor,
-    ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift,
-}
-_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-    ast.Invert: operator.invert,
-}
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
-}
+_T = TypeVar("_T")
 
 
 def evaluate(node: ast.expr, frame: Frame) -> Any:
@@ -93,7 +67,7 @@ def _subscript(node: ast.Subscript, frame: Frame) -> Any:
     value = evaluate(node.value, frame)
     index = evaluate(node.slice, frame)
     frame.at(node.lineno)
-    return get_item(value, index, frame)
+    return fresh(get_item(value, index, frame), node, frame)
 
 
 def _slice(node: ast.Slice, frame: Frame) -> slice:
@@ -107,30 +81,36 @@ def _slice(node: ast.Slice, frame: Frame) -> slice:
 def _binary(node: ast.BinOp, frame: Frame) -> Any:
     left, right = evaluate(node.left, frame), evaluate(node.right, frame)
     frame.at(node.lineno)
-    return BINARY[type(node.op)](left, right)
+    return fresh(BINARY[type(node.op)](left, right), node, frame)
 
 
 def _unary(node: ast.UnaryOp, frame: Frame) -> Any:
     value = evaluate(node.operand, frame)
     frame.at(node.lineno)
     if isinstance(node.op, ast.Not):
-        return not truth(frame, value, "'not'")
-    return _UNARY[type(node.op)](value)
+        test = condition(frame, value, "'not'")
+        return opposite(test) if isinstance(test, Tracer) else not test
+    return fresh(UNARY[type(node.op)](value), node, frame)
 
 
 def _compare(node: ast.Compare, frame: Frame) -> Any:
     """A comparison; a chain is the conjunction of its links."""
-    left = evaluate(node.left, frame)
-    result: Any = True
-    for kind, comparator in zip(node.ops, node.comparators, strict=True):
-        right = evaluate(comparator, frame)
-        frame.at(node.lineno)
-        link = _related(kind, left, right, frame)
-        result = link if result is True else _both(result, link, frame)
-        if not isinstance(result, (Tracer, np.ndarray)) and not result:
-            return result
-        left = right
-    return result
+    return _chain(node, 0, evaluate(node.left, frame), frame)
+
+
+def _chain(node: ast.Compare, k: int, left: Any, frame: Frame) -> Any:
+    right = evaluate(node.comparators[k], frame)
+    frame.at(node.lineno)
+    link = _related(node.ops[k], left, right, frame)
+    if k + 1 == len(node.ops):
+        return fresh(link, node, frame)
+    test = condition(frame, link, "a chained comparison")
+    if not isinstance(test, Tracer):
+        return _chain(node, k + 1, right, frame) if test else link
+    rest = assigned(node.comparators[k + 1 :])
+    return choose(
+        frame, test, lambda: _chain(node, k + 1, right, frame), lambda: False, rest
+    )
 
 
 def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
@@ -138,38 +118,40 @@ def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
         machine = frame.machine
         found = left in machine.outside.opened(machine.builder, right)
         return found if isinstance(kind, ast.In) else not found
-    return _COMPARE[type(kind)](left, right)
-
-
-def _both(first: Any, second: Any, frame: Frame) -> Any:
-    """``first and second`` of two comparisons."""
-    try:
-        known = truth(frame, first, "a chained comparison")
-    except ControlFlowError:
-        # Comparing has no effect, so both sides of a chain may be evaluated.
-        if any(isinstance(x, Tracer) and x.ndim for x in (first, second)):
-            raise
-        return first & second
-    return second if known else first
+    return COMPARE[type(kind)](left, right)
 
 
 def _boolean(node: ast.BoolOp, frame: Frame) -> Any:
-    stops_at = isinstance(node.op, ast.Or)
-    word = "'or'" if stops_at else "'and'"
-    value: Any = None
-    for operand in node.values[:-1]:
-        value = evaluate(operand, frame)
-        frame.at(operand.lineno)
-        if truth(frame, value, word) is stops_at:
-            return value
-    return evaluate(node.values[-1], frame)
+    return _from(node, 0, frame)
+
+
+def _from(node: ast.BoolOp, k: int, frame: Frame) -> Any:
+    """``and`` or ``or`` from an operand on; the next ones only if it doesn't decide."""
+    operand = node.values[k]
+    value = evaluate(operand, frame)
+    frame.at(operand.lineno)
+    if k + 1 == len(node.values):
+        return value
+    either = isinstance(node.op, ast.Or)
+    test = condition(frame, value, "'or'" if either else "'and'")
+    if not isinstance(test, Tracer):
+        return value if test is either else _from(node, k + 1, frame)
+    decided = either if test is value else value
+    names = assigned(node.values[k + 1 :])
+    sides = (lambda: decided, lambda: _from(node, k + 1, frame))
+    then, otherwise = sides if either else sides[::-1]
+    return choose(frame, test, then, otherwise, names)
 
 
 def _conditional(node: ast.IfExp, frame: Frame) -> Any:
-    test = evaluate(node.test, frame)
+    value = evaluate(node.test, frame)
     frame.at(node.lineno)
-    chosen = truth(frame, test, "a conditional expression")
-    return evaluate(node.body if chosen else node.orelse, frame)
+    test = condition(frame, value, "a conditional expression")
+    if not isinstance(test, Tracer):
+        return evaluate(node.body if test else node.orelse, frame)
+    arms = (node.body, node.orelse)
+    then, otherwise = ((lambda a=arm: evaluate(a, frame)) for arm in arms)
+    return choose(frame, test, then, otherwise, assigned(arms))
 
 
 def _walrus(node: ast.NamedExpr, frame: Frame) -> Any:
@@ -194,11 +176,11 @@ def _tuple(node: ast.Tuple, frame: Frame) -> tuple[Any, ...]:
 
 
 def _list(node: ast.List, frame: Frame) -> list[Any]:
-    return list(_elements(node.elts, frame))
+    return born(list(_elements(node.elts, frame)), frame)
 
 
 def _set(node: ast.Set, frame: Frame) -> set[Any]:
-    return set(_elements(node.elts, frame))
+    return born(set(_elements(node.elts, frame)), frame)
 
 
 def _dict(node: ast.Dict, frame: Frame) -> dict[Any, Any]:
@@ -210,7 +192,7 @@ def _dict(node: ast.Dict, frame: Frame) -> dict[Any, Any]:
             result.update(machine.outside.opened(machine.builder, spread))
         else:
             result[static_key(evaluate(key, frame))] = evaluate(value, frame)
-    return result
+    return born(result, frame)
 
 
 def _joined(node: ast.JoinedStr, frame: Frame) -> str:
@@ -263,11 +245,11 @@ def _runs(node: _Comprehension, frame: Frame) -> Iterator[Frame]:
 
 
 def _list_comprehension(node: ast.ListComp, frame: Frame) -> list[Any]:
-    return [evaluate(node.elt, inner) for inner in _runs(node, frame)]
+    return born([evaluate(node.elt, inner) for inner in _runs(node, frame)], frame)
 
 
 def _set_comprehension(node: ast.SetComp, frame: Frame) -> set[Any]:
-    return {evaluate(node.elt, inner) for inner in _runs(node, frame)}
+    return born({evaluate(node.elt, inner) for inner in _runs(node, frame)}, frame)
 
 
 def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
@@ -276,10 +258,11 @@ def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
 
 
 def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:
-    return {
+    found = {
         static_key(evaluate(node.key, inner)): evaluate(node.value, inner)
         for inner in _runs(node, frame)
     }
+    return born(found, frame)
 
 
 # --- calls and functions -----------------------------------------------------------
@@ -300,7 +283,10 @@ def _call(node: ast.Call, frame: Frame) -> Any:
     needs_frame = _FRAME_FUNCTIONS.get(id(function))
     if needs_frame is not None:
         return needs_frame(frame, *args)
-    return machine.call(function, *args, **kwargs)
+    result = machine.call(function, *args, **kwargs)
+    if isinstance(function, type):
+        born(result, frame)
+    return fresh(result, node, frame, empty=id(function) in _EMPTY)
 
 
 def _super(frame: Frame, *args: Any) -> Any:
@@ -317,6 +303,20 @@ def _refuse_frame_function(frame: Frame, *args: Any) -> Any:
     )
 
 
+def born(thing: _T, frame: Frame) -> _T:
+    """A new container or object, which may be changed where it was made."""
+    frame.machine.memory.bear(thing)
+    return thing
+
+
+def fresh(value: Any, node: ast.expr, frame: Frame, *, empty: bool = False) -> Any:
+    """What an expression gives; a new array as a Ref if it will be written."""
+    if not isinstance(value, (Tracer, np.ndarray, tuple, list)):
+        return value
+    return stores.made(frame.machine.memory, value, (frame.code, id(node)), empty=empty)
+
+
+_EMPTY = {id(np.empty), id(np.empty_like)}
 _FRAME_FUNCTIONS: dict[int, Callable[..., Any]] = {
     id(super): _super,
     id(globals): lambda frame: frame.namespace,

@@ -136,7 +136,7 @@ def _of_new_axis(memory: Memory, item: Any, place: int) -> Sequence[None]:
 
 def _within(memory: Memory, outer: Span, item: Any, place: int) -> Point | Span:
     """An item of an index, applied to a window of the base."""
-    size = _plain(outer.size)
+    size = outer.size if outer.size.value is None else outer.size.value
     if not isinstance(item, slice):
         return Point(_moved(outer, point(memory, item, size, place)))
     inner = span(memory, item, size)

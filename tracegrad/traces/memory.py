@@ -61,11 +61,13 @@ class Staged:
     """A region that is being recorded from the user's control flow.
 
     graph: what it becomes.
+    owner: the function call whose statement it is.
     writes: whether it may write to Refs; the condition of a loop may not.
     born: the containers and objects made in it, which may be changed in it.
     """
 
     graph: Graph
+    owner: object
     writes: bool = True
     born: dict[int, object] = field(default_factory=dict)
 
@@ -107,14 +109,25 @@ class Memory:
         return bool(self.regions)
 
     @contextmanager
-    def region(self, graph: Graph, *, writes: bool = True) -> Iterator[Graph]:
+    def region(
+        self, graph: Graph, owner: object = None, *, writes: bool = True
+    ) -> Iterator[Graph]:
         """Record into a region of the user's control flow."""
-        self.regions.append(Staged(graph, writes))
+        self.regions.append(Staged(graph, owner, writes))
         try:
             with self.builder.region(graph):
                 yield graph
         finally:
             self.regions.pop()
+
+    @contextmanager
+    def handling(self, kinds: tuple[type[BaseException], ...]) -> Iterator[None]:
+        """In a block whose exceptions of some kinds are caught."""
+        self.catching.append(kinds)
+        try:
+            yield
+        finally:
+            self.catching.pop()
 
     def bear(self, thing: object) -> None:
         """Take note that a container or object is new."""
@@ -129,8 +142,8 @@ class Memory:
         """
         if self.regions and id(thing) not in self.regions[-1].born:
             raise TracingError(
-                f"{action} changes a {type(thing).__name__} in a branch or loop that is "
-                "decided at run time.",
+                f"{action} changes a {type(thing).__name__} in a branch or loop that "
+                "is decided at run time.",
                 self.builder.location,
                 "Allocate an array before the loop and assign its elements, or keep "
                 "the values in variables.",
@@ -141,6 +154,10 @@ class Memory:
     def is_mutable(self, key: Key) -> bool:
         """Whether what is made at a place is written somewhere."""
         return key in self.mutable
+
+    def is_known(self, array: Any) -> bool:
+        """Whether a plain array, or what it is a view of, was made in the trace."""
+        return self._constant(array) is not None
 
     def remember(self, array: Any, key: Key) -> None:
         """Take note of where a plain array, known while tracing, was made."""

@@ -1,21 +1,29 @@
 """Attributes, items and unpacking of whatever traced code handles.
 
 An object that the trace made is as it is; one from outside is read through ``Outside``,
-which guards it or makes a hidden input of it, and is never written.
+which guards it or makes a hidden input of it, and is never written. Arrays are read and
+written as ``indices`` and ``stores`` say.
 """
 
 from __future__ import annotations
 
+import ast
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from tracegrad.errors import TracingError
-from tracegrad.ir.graph import Builder
+from tracegrad.numpy_api.arguments import known_size
+from tracegrad.numpy_api.creation import asarray
+from tracegrad.traces import methods, stores
+from tracegrad.traces.indices import get, is_basic
+from tracegrad.traces.memory import Memory, Part, mark
 from tracegrad.traces.scope import Frame, Machine, name_value
 from tracegrad.traces.sequences import items, static_key
+from tracegrad.traces.slots import is_number
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.views import View, snapshots, viewed
 
 
 def get_attribute(value: Any, name: str, frame: Frame) -> Any:
@@ -31,7 +39,7 @@ def get_attribute(value: Any, name: str, frame: Frame) -> Any:
 
 def _array_attribute(value: Tracer, name: str, frame: Frame) -> Any:
     try:
-        return getattr(value, name)
+        return methods.attribute(frame.machine.memory, value, name)
     except AttributeError:
         if not hasattr(np.ndarray, name):
             raise
@@ -53,23 +61,66 @@ def _property(value: Any, name: str) -> Any:
 def get_item(value: Any, index: Any, frame: Frame) -> Any:
     """``value[index]``."""
     machine = frame.machine
+    if isinstance(value, (list, tuple)) and _is_unknown(index):
+        value = _table(value, machine)
     if isinstance(value, (list, tuple, dict)):
         return machine.outside.item(machine.builder, value, static_key(index))
-    if isinstance(value, np.ndarray) and _has_tracer(index):
+    if isinstance(value, np.ndarray) and has_tracer(index):
         value = Tracer(machine.builder, machine.builder.capture(value))
     getter = getattr(type(value), "__getitem__", None)
     if isinstance(getter, FunctionType) and not isinstance(value, Tracer):
         return machine.call(getter, value, index)
+    if isinstance(value, Tracer):
+        return _of_array(value, index, machine.memory)
     return value[index]
 
 
-def _has_tracer(index: Any) -> bool:
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(
-        isinstance(p, Tracer)
-        or (isinstance(p, slice) and _has_tracer((p.start, p.stop, p.step)))
-        for p in parts
-    )
+def _of_array(array: Tracer, index: Any, memory: Memory) -> Any:
+    """``array[index]``: in loops and branches only what it shows is ever touched."""
+    basic = is_basic(index)
+    if isinstance(array, View):
+        return get(array, index)
+    if basic and array.ndim and (memory.staged or _has_unknown_slice(index)):
+        view = viewed(memory, array)
+        if view is not None:
+            return get(view, index)
+    found = array[snapshots(index)]
+    return mark(found, Part(array)) if basic else found
+
+
+def _table(value: Any, machine: Machine) -> Any:
+    """A list of numbers that is indexed by a traced integer, as an array.
+
+    Raises:
+        TracingError: if it holds anything else.
+    """
+    items = machine.outside.opened(machine.builder, value)
+    if not items or not all(map(is_number, items)):
+        raise TracingError(
+            f"a {type(value).__name__} is indexed by a traced integer.",
+            machine.builder.location,
+            "Use a NumPy array.",
+        )
+    return asarray(list(items))
+
+
+def _is_unknown(index: Any) -> bool:
+    return isinstance(index, Tracer) and known_size(index) is None
+
+
+def _has_unknown_slice(index: Any) -> bool:
+    items = index if isinstance(index, tuple) else (index,)
+    slices = [item for item in items if isinstance(item, slice)]
+    return any(_is_unknown(b) for s in slices for b in (s.start, s.stop, s.step))
+
+
+def has_tracer(index: Any) -> bool:
+    """Whether part of an index, or of a list of values, is traced."""
+    if isinstance(index, slice):
+        return has_tracer((index.start, index.stop, index.step))
+    if isinstance(index, (tuple, list)):
+        return any(map(has_tracer, index))
+    return isinstance(index, Tracer)
 
 
 def unpack(starred: list[bool], value: Any, machine: Machine) -> list[Any]:
@@ -94,36 +145,54 @@ def unpack(starred: list[bool], value: Any, machine: Machine) -> list[Any]:
     return [*parts[:star], parts[star:tail], *parts[tail:]]
 
 
-def set_attribute(owner: Any, name: str, value: Any, frame: Frame) -> None:
-    """``owner.name = value`` on an object that the trace made."""
-    machine = frame.machine
-    machine.outside.refuse_write(machine.builder, owner, f"assigning .{name}")
-    name_value(value, name)
-    setattr(owner, name, value)
-
-
 def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
-    """``container[index] = value`` on a list or dict that the trace made.
+    """``container[index] = value``.
 
     Raises:
-        TracingError: for arrays, and for containers from outside.
+        TracingError: for containers that are older than the trace or its region.
     """
     machine = frame.machine
+    memory = machine.memory
+    if isinstance(value, (list, tuple)) and has_tracer(value):
+        value = _as_item(container, value)
     if isinstance(container, Tracer):
-        raise in_place_refused(machine.builder)
-    if isinstance(container, np.ndarray) and (
-        isinstance(value, Tracer) or _has_tracer(index)
-    ):
-        raise in_place_refused(machine.builder)
+        value = asarray(value) if isinstance(value, (list, tuple)) else value
+        stores.set_item(memory, container, snapshots(index), value)
+        return
+    if isinstance(container, np.ndarray):
+        if has_tracer(index) or isinstance(value, Tracer):
+            memory.require_ref(container)
+        memory.require_plain(container)
+    else:
+        memory.refuse_change(container, "assigning an item")
     machine.outside.refuse_write(machine.builder, container, "assigning an item")
     container[static_key(index)] = value
 
 
-def in_place_refused(builder: Builder) -> TracingError:
-    """The error for writing to an array."""
-    return TracingError(
-        "an array is written in place.",
-        builder.location,
-        "Write y = y + ... for y += ..., and build arrays with np.where, np.stack or "
-        "np.concatenate instead of assigning their elements.",
-    )
+def _as_item(container: Any, value: Any) -> Any:
+    return asarray(value) if isinstance(container, (Tracer, np.ndarray)) else value
+
+
+def update_array(
+    array: Any, kind: type[ast.operator], value: Any, machine: Machine
+) -> bool:
+    """``array <op>= value`` for arrays that the trace knows; whether it was one."""
+    memory = machine.memory
+    if isinstance(array, np.ndarray):
+        if not has_tracer(value):
+            memory.require_plain(array)
+            return False
+        memory.require_ref(array)
+    if not isinstance(array, Tracer) or not array.ndim:
+        return False
+    stores.update(stores.writable(memory, array), kind, value)
+    return True
+
+
+def set_attribute(owner: Any, name: str, value: Any, frame: Frame) -> None:
+    """``owner.name = value`` on an object that the trace made."""
+    machine = frame.machine
+    machine.outside.refuse_write(machine.builder, owner, f"assigning .{name}")
+    machine.memory.refuse_change(owner, f"assigning .{name}")
+    name_value(value, name)
+    setattr(owner, name, value)

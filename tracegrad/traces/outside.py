@@ -24,6 +24,7 @@ from tracegrad.ir.graph import Builder, Graph, Operand
 from tracegrad.ir.shapes import shape_of
 from tracegrad.ir.types import ArrayType, dtype_of
 from tracegrad.traces.inputs import Leaf, describe, identifier, input_tracer
+from tracegrad.traces.memory import Foreign, mark
 from tracegrad.traces.tracer import Tracer
 
 _ATOMS = (bool, int, float, complex, str, bytes, np.generic, np.dtype, Enum, range)
@@ -33,6 +34,10 @@ TRUSTED = sys.stdlib_module_names | {"numpy", "scipy", "numba", "tracegrad", "co
 
 Kind: TypeAlias = Literal["global", "cell", "attribute", "item", "keys", "default"]
 _GONE = object()
+_FOREIGN = Foreign(
+    "comes from outside the traced function.",
+    "Pass it as an argument, or take a copy first: y = y.copy().",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -219,7 +224,7 @@ class Outside:
             raise error.located(builder.location) from None
         self._names.add(name)
         self.captures.append(Capture(leaf, place))
-        tracer = input_tracer(builder, self._graph, leaf)
+        tracer = mark(input_tracer(builder, self._graph, leaf), _FOREIGN)
         self._arrays[place.identity] = tracer
         return tracer
 

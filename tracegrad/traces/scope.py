@@ -8,7 +8,7 @@ can be handed to anybody.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import CellType, CodeType
@@ -22,11 +22,13 @@ from tracegrad.ir.shapes import size_equals
 from tracegrad.ir.source import Location
 from tracegrad.primitives.identities import dim_of
 from tracegrad.traces.finder import FunctionSource
+from tracegrad.traces.memory import Memory
 from tracegrad.traces.outside import Outside, Place
+from tracegrad.traces.stale import MISSING, loaded
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.views import View
 
 _T = TypeVar("_T")
-_MISSING = object()
 
 
 class Machine:
@@ -35,24 +37,29 @@ class Machine:
     Attributes:
         builder: records equations.
         outside: what was read of the world.
+        memory: its arrays and regions.
         call: calls anything as traced code does.
         silent: whether this is a repetition, so that nothing is printed twice.
         stages: graphs worth showing, by title.
+        raised: what a ``raise`` statement of the program raised last.
     """
 
     def __init__(
         self,
         builder: Builder,
         outside: Outside,
+        memory: Memory,
         call: Callable[[Machine, Any, tuple[Any, ...], dict[str, Any]], Any],
         *,
         silent: bool = False,
     ) -> None:
         self.builder = builder
         self.outside = outside
+        self.memory = memory
         self.silent = silent
         self._call = call
         self.stages: dict[str, Graph] = {}
+        self.raised: BaseException | None = None
         self._own: dict[int, object] = {}
         self._noted: BaseException | None = None
 
@@ -160,8 +167,8 @@ class Frame:
     def load(self, name: str) -> Any:
         """The value of a name, as Python would look it up."""
         found = self._own(name)
-        if found is not _MISSING:
-            return found
+        if found is not MISSING:
+            return loaded(self.machine.memory, name, found)
         if self.parent is not None:
             return self.parent.load(name)
         if name in self._local:
@@ -171,10 +178,53 @@ class Frame:
             )
         return self._global(name)
 
+    def peek(self, name: str) -> Any:
+        """What a name of the function holds, ``MISSING`` if it isn't bound."""
+        home = self.home()
+        cell = home.cells.get(name)
+        if cell is None:
+            return home.values.get(name, MISSING)
+        try:
+            return cell.cell_contents
+        except ValueError:
+            return MISSING
+
+    def put(self, name: str, content: Any) -> None:
+        """Let a name of the function hold something, or not be bound."""
+        home = self.home()
+        cell = home.cells.get(name)
+        if cell is not None:
+            if self.machine.made(cell):
+                if content is not MISSING:
+                    cell.cell_contents = content
+                elif self.peek(name) is not MISSING:
+                    del cell.cell_contents
+        elif content is MISSING:
+            home.values.pop(name, None)
+        else:
+            home.values[name] = content
+
+    def take(self, name: str) -> Any:
+        """What a name holds that was just put, as a program reads it."""
+        return loaded(self.machine.memory, name, self.peek(name))
+
+    def snapshot(self) -> dict[str, Any]:
+        """What the names of the function hold."""
+        home = self.home()
+        return {name: home.peek(name) for name in (*home.values, *home.cells)}
+
+    def restore(self, contents: dict[str, Any]) -> None:
+        """Let the names of the function hold what they held, and no others."""
+        for name in (*self.home().values, *self.home().cells):
+            if name not in contents:
+                self.put(name, MISSING)
+        for name, content in contents.items():
+            self.put(name, content)
+
     def _own(self, name: str) -> Any:
         cell = self.cells.get(name)
         if cell is None:
-            return self.values.get(name, _MISSING)
+            return self.values.get(name, MISSING)
         try:
             content = cell.cell_contents
         except ValueError:
@@ -199,7 +249,11 @@ class Frame:
         name_value(value, name)
         cell = self.cells.get(name)
         if cell is not None:
-            if not self.machine.made(cell):
+            elsewhere = name in self._free and any(
+                region.owner is not self.home()
+                for region in self.machine.memory.regions
+            )
+            if elsewhere or not self.machine.made(cell):
                 raise self._outlives("nonlocal", name)
             cell.cell_contents = value
         elif self.parent is not None or name in self._local:
@@ -213,7 +267,7 @@ class Frame:
 
     def delete(self, name: str) -> None:
         """Forget a name."""
-        if self._own(name) is _MISSING or name in self._free:
+        if self._own(name) is MISSING or name in self._free:
             raise NameError(f"name {name!r} is not defined")
         if self.cells.pop(name, None) is None:
             del self.values[name]
@@ -238,10 +292,27 @@ class Frame:
 
 def name_value(value: Any, name: str) -> None:
     """Call a nameless traced value as the user does."""
+    if isinstance(value, View):
+        if value.whole and value.base.name is None:
+            value.base.name = name
+        return
     if isinstance(value, Tracer) and isinstance(value.operand, Value):
         operand = value.operand
-        if operand.name is None and name.strip("_"):
+        if operand.name is None and name.strip("_") and name.isidentifier():
             operand.name = name
+
+
+def touches_traced(frame: Frame, names: Iterable[str]) -> bool:
+    """Whether any of some names of a function holds something traced."""
+    return any(_is_traced(frame.peek(frame.mangled(name))) for name in names)
+
+
+def _is_traced(content: Any) -> bool:
+    if isinstance(content, (list, tuple)):
+        return any(map(_is_traced, content))
+    if isinstance(content, dict):
+        return any(map(_is_traced, content.values()))
+    return isinstance(content, Tracer)
 
 
 def truth(frame: Frame, value: Any, construct: str) -> bool:

@@ -5,25 +5,30 @@ What enters is a Python function and what its arguments look like; what leaves i
 and how results go back into the nest that the function returned.
 
 Tracing runs the function twice. The first run finds out which sizes must be equal; the
-second one uses one symbol for them, without which equal loops would look different.
+second one uses one symbol for them, without which equal loops would look different. A
+run that meets a write to an array begins again, with a Ref where the array was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracegrad import pytree
-from tracegrad.ir.graph import Builder, Graph, Literal, Value
+from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Assumptions, Dim, assuming
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.rearrange import simplify
 from tracegrad.traces.calls import call
+from tracegrad.traces.indices import get
 from tracegrad.traces.inputs import Leaf, input_tracer
+from tracegrad.traces.memory import Key, Made, Memory, Restart, mark
 from tracegrad.traces.outside import Capture, Outside, StateGuard
 from tracegrad.traces.scope import Machine, running
+from tracegrad.traces.stores import copied
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,31 @@ class Output:
     value: Any = None
     repeated: bool = False
 
+    @property
+    def python(self) -> bool:
+        """Whether what the kernel gives is returned as it is: arrays, Python numbers.
+
+        A float64 scalar is a Python float even where NumPy would return np.float64,
+        which takes longer to make than a small kernel to run.
+        """
+        type_ = self.type
+        return type_ is None or type_.ndim > 0 or self.weak or type_.dtype == "float64"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An argument array that the function writes: what it holds at the end.
+
+    A call must refuse arguments of which a written one overlaps another.
+
+    Attributes:
+        leaf: its position among the leaves.
+        result: the position of its final contents among the graph's results.
+    """
+
+    leaf: int
+    result: int
+
 
 @dataclass(frozen=True, slots=True)
 class Traced:
@@ -58,6 +88,7 @@ class Traced:
         outputs: the leaves of what is returned, in order.
         tree: the nest they go into.
         stages: graphs met on the way, by title: for those who want to look.
+        written: the arguments that it writes; their results come last.
     """
 
     graph: Graph
@@ -68,6 +99,7 @@ class Traced:
     outputs: tuple[Output, ...]
     tree: pytree.Tree
     stages: dict[str, Graph] = field(default_factory=dict)
+    written: tuple[Written, ...] = ()
 
 
 def trace(
@@ -88,11 +120,31 @@ def trace(
         TracegradError: at the user's line, if the function can't be recorded.
     """
     name = name or str(getattr(function, "__name__", "f"))
-    first = _trace_once(function, leaves, tree, name, {}, silent=False)
+    mutable: set[Key] = set()
+    first = _trace(function, leaves, tree, name, {}, mutable, silent=False)
     known = first.assumptions.solve()
     if known == first.assumptions.known:
         return first
-    return _trace_once(function, leaves, tree, name, known, silent=True)
+    return _trace(function, leaves, tree, name, known, mutable, silent=True)
+
+
+def _trace(
+    function: Callable[..., Any],
+    leaves: Sequence[Leaf],
+    tree: pytree.Tree,
+    name: str,
+    known: dict[str, Dim],
+    mutable: set[Key],
+    *,
+    silent: bool,
+) -> Traced:
+    """Trace, with Refs for arrays that are written; extends ``mutable``."""
+    while True:
+        refs = frozenset(mutable)
+        try:
+            return _trace_once(function, leaves, tree, name, known, refs, silent=silent)
+        except Restart as restart:
+            mutable.add(restart.key)
 
 
 def _trace_once(
@@ -101,6 +153,7 @@ def _trace_once(
     tree: pytree.Tree,
     name: str,
     known: dict[str, Dim],
+    mutable: frozenset[Key],
     *,
     silent: bool,
 ) -> Traced:
@@ -113,11 +166,13 @@ def _trace_once(
         simplify,
         capture=lambda array: outside.constant(builder, array),
     )
-    machine = Machine(builder, outside, call, silent=silent)
+    memory = Memory(builder, mutable, get)
+    machine = Machine(builder, outside, memory, call, silent=silent)
     arguments = []
     for leaf in leaves:
         if leaf.traced:
-            arguments.append(input_tracer(builder, graph, leaf))
+            tracer = input_tracer(builder, graph, leaf)
+            arguments.append(_argument(memory, tracer, ("argument", leaf.name)))
         else:
             outside.enter(leaf.value, leaf.name)
             arguments.append(leaf.value)
@@ -125,6 +180,7 @@ def _trace_once(
     with assuming(assumptions), running(machine):
         returned = machine.call(function, *args, **kwargs)
         outputs, out_tree = _outputs(machine, graph, returned)
+        written = _written(memory, graph, arguments)
     for name in assumptions.signed:  # no array's shape tells an integer: it is guarded
         assumptions.known.pop(name, None)
     return Traced(
@@ -136,7 +192,33 @@ def _trace_once(
         outputs,
         out_tree,
         machine.stages,
+        written,
     )
+
+
+def _argument(memory: Memory, leaf: Any, key: Key) -> Any:
+    """An argument: as it is, or copied if it is an array that will be written."""
+    if not isinstance(leaf, Tracer) or not leaf.ndim:
+        return leaf
+    # Of an array that the caller goes on to write, a function sees what it is now.
+    own = Tracer(leaf.builder, leaf.operand)
+    if not memory.is_mutable(key):
+        return mark(own, Made(key))
+    return copied(memory, own)
+
+
+def _written(
+    memory: Memory, graph: Graph, arguments: Sequence[Any]
+) -> tuple[Written, ...]:
+    """Further results: what the arguments that were written hold at the end."""
+    found = []
+    for position, argument in enumerate(arguments):
+        if isinstance(argument, View):
+            contents = memory.usable(argument.base)
+            if contents not in graph.results:
+                graph.results.append(contents)
+            found.append(Written(position, graph.results.index(contents)))
+    return tuple(found)
 
 
 def _outputs(
@@ -149,17 +231,26 @@ def _outputs(
     for leaf in found:
         if not isinstance(leaf, Tracer):
             outputs.append(Output(None, value=leaf))
-        elif isinstance(leaf.operand, Literal):
+        elif not isinstance(leaf, View) and isinstance(leaf.operand, Literal):
             number = leaf.dtype.type(leaf.operand.value)
-            outputs.append(Output(None, value=number.item() if leaf.weak else number))
+            python = leaf.weak or leaf.type.dtype == "float64"
+            outputs.append(Output(None, value=number.item() if python else number))
         else:
-            seen = leaf.operand in graph.results
+            operand = _result(leaf, graph)
+            seen = operand in graph.results
             if not seen:
-                graph.results.append(leaf.operand)
-            position = graph.results.index(leaf.operand)
+                graph.results.append(operand)
+            position = graph.results.index(operand)
             repeated = seen and leaf.ndim > 0
             outputs.append(Output(leaf.type, leaf.weak, position, None, repeated))
     return tuple(outputs), tree
+
+
+def _result(leaf: Tracer, graph: Graph) -> Operand:
+    """What a leaf is as a result; a Ref of which it is all, as it is in the end."""
+    if isinstance(leaf, View) and leaf.whole and leaf.base.graph is graph:
+        return leaf.memory.usable(leaf.base)
+    return leaf.operand
 
 
 # --- a function inside a trace -----------------------------------------------------
@@ -174,11 +265,14 @@ class Region:
         outputs: the leaves of what the function returned; a tracer's operand is a
             result of the graph, and means nothing outside of it.
         tree: the structure of what was returned.
+        written: the positions of leaves that the function writes, and what those
+            arrays hold at the end; no results of the graph.
     """
 
     graph: Graph
     outputs: tuple[Any, ...]
     tree: pytree.Tree
+    written: tuple[tuple[int, Tracer], ...] = ()
 
 
 def trace_region(
@@ -197,21 +291,36 @@ def trace_region(
         tree: their structure.
         replaced: positions of the leaves, all tracers, that become parameters.
     """
-    builder = machine.builder
+    builder, memory = machine.builder, machine.memory
     graph = Graph(getattr(function, "__name__", "f"))
     inner = list(leaves)
+    code: Hashable = getattr(function, "__code__", None)
     with builder.region(graph):
         for position in replaced:
             tracer = leaves[position]
             param = graph.add_param(tracer.type, _name_of(tracer))
             inner[position] = Tracer(builder, param, tracer.weak)
+        for position, leaf in enumerate(inner):
+            key = ("argument", code, position)
+            inner[position] = _argument(memory, leaf, key)
         args, kwargs = pytree.unflatten(tree, inner)
         returned = machine.call(function, *args, **kwargs)
         opened = machine.outside.opened(builder, returned)
-        outputs, out_tree = pytree.flatten(opened)
+        leaves_out, out_tree = pytree.flatten(opened)
+        outputs = [_settled(x) for x in leaves_out]
+        written = [
+            (k, x) for k, x in enumerate(inner) if isinstance(x, View) and x.mutable
+        ]
     graph.results.extend(x.operand for x in outputs if isinstance(x, Tracer))
-    return Region(graph, tuple(outputs), out_tree)
+    return Region(graph, tuple(outputs), out_tree, tuple(written))
+
+
+def _settled(leaf: Any) -> Any:
+    """An output leaf with an operand that is its own, loaded in the graph."""
+    return Tracer(leaf.builder, leaf.operand) if isinstance(leaf, View) else leaf
 
 
 def _name_of(tracer: Tracer) -> str | None:
+    if isinstance(tracer, View):
+        return tracer.base.name
     return tracer.operand.name if isinstance(tracer.operand, Value) else None

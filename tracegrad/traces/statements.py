@@ -8,47 +8,63 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tracegrad.errors import TracegradError
-from tracegrad.traces.expressions import (
-    BINARY,
-    bind,
-    evaluate,
-    make_function,
+from tracegrad.errors import TracegradError, TracingError
+from tracegrad.traces import assignments
+from tracegrad.traces.branches import Branch, unless_jumped
+from tracegrad.traces.carried import CarryRefs
+from tracegrad.traces.checks import emit_check, message_of
+from tracegrad.traces.conditions import condition
+from tracegrad.traces.exits import (
+    BROKE,
+    CONTINUED,
+    RETURNED,
+    Signal,
+    clear,
+    jumped,
+    signal_of,
 )
-from tracegrad.traces.objects import (
-    get_item,
-    in_place_refused,
-    set_attribute,
-    set_item,
+from tracegrad.traces.expressions import bind, evaluate
+from tracegrad.traces.iteration import (
+    UNROLL_LIMIT,
+    Range,
+    Steps,
+    check_unrolled,
+    steps_of,
 )
-from tracegrad.traces.scope import Frame, truth
-from tracegrad.traces.sequences import check_unrolled, items, static_key
+from tracegrad.traces.loops import SHORT, For, While, left_by_break
+from tracegrad.traces.memory import Key, Restart
+from tracegrad.traces.names import assigned, may_stop, read
+from tracegrad.traces.scope import Frame, touches_traced
+from tracegrad.traces.sequences import items
+from tracegrad.traces.stale import Widened
 from tracegrad.traces.tracer import Tracer
 
 
-class Signal(Enum):
-    """How a block ended: at its end, or by a jump."""
-
-    NEXT = auto()
-    BREAK = auto()
-    CONTINUE = auto()
-    RETURN = auto()
-
-
 def execute(block: Sequence[ast.stmt], frame: Frame) -> Signal:
-    """Run statements until one jumps."""
-    for statement in block:
+    """Run statements until one jumps.
+
+    After a jump that is decided at run time, the rest runs where it wasn't taken.
+    """
+    for k, statement in enumerate(block):
         frame.at(statement.lineno)
-        handler = _EXECUTE.get(type(statement))
-        if handler is None:
-            raise _refused(statement, frame)
-        signal = handler(statement, frame)
-        if signal is not None and signal is not Signal.NEXT:
+        rest = block[k + 1 :]
+        if isinstance(statement, ast.If):
+            signal, rest = _if(statement, rest, frame)
+        else:
+            handler = _EXECUTE.get(type(statement))
+            if handler is None:
+                raise _refused(statement, frame)
+            signal = handler(statement, frame) or Signal.NEXT
+        if signal is Signal.MAYBE and rest:
+            return unless_jumped(
+                frame, bound_by(frame, rest), partial(execute, rest, frame)
+            )
+        if signal is not Signal.NEXT or not rest:
             return signal
     return Signal.NEXT
 
@@ -62,176 +78,251 @@ def _refused(statement: ast.stmt, frame: Frame) -> TracegradError:
     )
 
 
-# --- assignments -------------------------------------------------------------------
-
-
 def _expression(statement: ast.Expr, frame: Frame) -> None:
     if not isinstance(statement.value, ast.Constant):
         evaluate(statement.value, frame)
 
 
-def _assign(statement: ast.Assign, frame: Frame) -> None:
-    value = evaluate(statement.value, frame)
+# --- branches ----------------------------------------------------------------------
+
+
+def _if(
+    statement: ast.If, rest: Sequence[ast.stmt], frame: Frame
+) -> tuple[Signal, Sequence[ast.stmt]]:
+    """A branch: how it ended, and what is left of the rest of its block.
+
+    If one arm jumps, the rest of the block belongs to the other one.
+    """
+    value = evaluate(statement.test, frame)
     frame.at(statement.lineno)
-    for target in statement.targets:
-        bind(target, value, frame)
-
-
-def _annotated(statement: ast.AnnAssign, frame: Frame) -> None:
-    if statement.value is not None:
-        bind(statement.target, evaluate(statement.value, frame), frame)
-
-
-def _augmented(statement: ast.AugAssign, frame: Frame) -> None:
-    target, kind = statement.target, statement.op
-    match target:
-        case ast.Name(id=name):
-            before = frame.load(frame.mangled(name))
-            after = _updated(kind, before, statement, frame)
-            frame.store(frame.mangled(name), after)
-        case ast.Attribute(value=node, attr=name):
-            owner = evaluate(node, frame)
-            before = evaluate(target, frame)
-            after = _updated(kind, before, statement, frame)
-            set_attribute(owner, frame.mangled(name), after, frame)
-        case ast.Subscript(value=node, slice=index_node):
-            owner = evaluate(node, frame)
-            index = evaluate(index_node, frame)
-            if isinstance(owner, Tracer):
-                raise in_place_refused(frame.machine.builder)
-            before = get_item(owner, index, frame)
-            after = _updated(kind, before, statement, frame)
-            set_item(owner, index, after, frame)
-
-
-def _updated(
-    kind: ast.operator, before: Any, statement: ast.AugAssign, frame: Frame
-) -> Any:
-    """``before <op>= value``: a new number, or the same list or array changed."""
-    value = evaluate(statement.value, frame)
-    frame.at(statement.lineno)
-    machine = frame.machine
-    if isinstance(before, Tracer) and before.ndim:
-        raise in_place_refused(frame.machine.builder)
-    if isinstance(before, np.ndarray) and isinstance(value, Tracer):
-        raise in_place_refused(frame.machine.builder)
-    if hasattr(before, _IN_PLACE[type(kind)]):
-        machine.outside.refuse_write(machine.builder, before, "changing in place")
-        update = getattr(before, _IN_PLACE[type(kind)])
-        after = update(machine.outside.opened(machine.builder, value))
-        if after is not NotImplemented:
-            return after
-    return BINARY[type(kind)](before, value)
-
-
-_IN_PLACE: dict[type[ast.operator], str] = {
-    ast.Add: "__iadd__",
-    ast.Sub: "__isub__",
-    ast.Mult: "__imul__",
-    ast.Div: "__itruediv__",
-    ast.FloorDiv: "__ifloordiv__",
-    ast.Mod: "__imod__",
-    ast.Pow: "__ipow__",
-    ast.MatMult: "__imatmul__",
-    ast.BitAnd: "__iand__",
-    ast.BitOr: "__ior__",
-    ast.BitXor: "__ixor__",
-    ast.LShift: "__ilshift__",
-    ast.RShift: "__irshift__",
-}
-
-
-def _delete(statement: ast.Delete, frame: Frame) -> None:
-    machine = frame.machine
-    for target in statement.targets:
-        match target:
-            case ast.Name(id=name):
-                frame.delete(frame.mangled(name))
-            case ast.Subscript(value=node, slice=index):
-                owner = evaluate(node, frame)
-                machine.outside.refuse_write(machine.builder, owner, "del")
-                del owner[static_key(evaluate(index, frame))]
-            case ast.Attribute(value=node, attr=name):
-                owner = evaluate(node, frame)
-                machine.outside.refuse_write(machine.builder, owner, "del")
-                delattr(owner, frame.mangled(name))
-
-
-def _function(statement: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
-    decorators = [evaluate(node, frame) for node in statement.decorator_list]
-    function: Any = make_function(statement, frame)
-    for decorator in reversed(decorators):
-        function = frame.machine.call(decorator, function)
-    frame.store(frame.mangled(statement.name), function)
-
-
-def _import(statement: ast.Import, frame: Frame) -> None:
-    for alias in statement.names:
-        module = __import__(alias.name, frame.namespace, None, (), 0)
-        if alias.asname:
-            for part in alias.name.split(".")[1:]:
-                module = getattr(module, part)
-        name = alias.asname or alias.name.split(".")[0]
-        frame.machine.outside.enter(module, name)
-        frame.store(name, module)
-
-
-def _import_from(statement: ast.ImportFrom, frame: Frame) -> None:
-    names = [alias.name for alias in statement.names]
-    module = __import__(
-        statement.module or "", frame.namespace, None, names, statement.level
+    test = condition(frame, value, "the branch")
+    if not isinstance(test, Tracer):
+        return execute(statement.body if test else statement.orelse, frame), rest
+    names = bound_by(frame, [statement, *rest])
+    branch = Branch(frame, test, names)
+    bodies = (
+        partial(execute, arm, frame) for arm in (statement.body, statement.orelse)
     )
-    outside = frame.machine.outside
-    outside.enter(module, module.__name__.split(".")[-1])
-    for alias in statement.names:
-        value = outside.attribute(frame.machine.builder, module, alias.name)
-        frame.store(alias.asname or alias.name, value)
+    arms = branch.record(*bodies)
+    falling = [arm for arm in arms if arm.falls]
+    if len(falling) == 1 and rest:
+        after = partial(execute, rest, frame)
+        names = bound_by(frame, rest)
+        branch.resume(falling[0], partial(unless_jumped, frame, names, after))
+        rest = ()
+    return branch.merge(), rest
 
 
-# --- branches and loops on what is known -------------------------------------------
+def bound_by(frame: Frame, nodes: Sequence[ast.AST]) -> list[str]:
+    """The names that statements bind, as the class around spells them."""
+    return [frame.mangled(name) for name in assigned(nodes)]
 
 
-def _if(statement: ast.If, frame: Frame) -> Signal:
-    test = evaluate(statement.test, frame)
-    frame.at(statement.lineno)
-    chosen = truth(frame, test, "the branch")
-    return execute(statement.body if chosen else statement.orelse, frame)
+# --- loops -------------------------------------------------------------------------
 
 
 def _for(statement: ast.For, frame: Frame) -> Signal:
     iterable = evaluate(statement.iter, frame)
     frame.at(statement.lineno)
+    steps = _steps(iterable, statement, frame)
+    if steps is None:
+        return _unrolled_for(statement, iterable, frame)
+    refused = _attempted(frame, partial(_staged_for, statement, steps, frame))
+    if isinstance(refused, Signal):
+        return refused
+    if isinstance(refused, Widened) and _runs(steps):
+        return _peeled_for(statement, steps, frame)
+    return _or_refused(partial(_unrolled_for, statement, steps, frame), refused)
+
+
+def _runs(steps: Steps) -> bool:
+    """Whether a loop surely has an iteration, by a guard if need be."""
+    bounds = steps.memory.bounds
+    return bounds.proves(bounds.affine_of(steps.length) - 1)
+
+
+def _peeled_for(statement: ast.For, steps: Steps, frame: Frame) -> Signal:
+    """The first iteration by itself: what starts as 0 is an array from then on."""
+    names = bound_by(frame, [statement.target, *statement.body, *statement.orelse])
+    bind(statement.target, steps.at(0), frame)
+    signal = execute(statement.body, frame)
+    clear(frame, CONTINUED)
+    if signal not in (Signal.BREAK, Signal.RETURN):
+        rest = partial(_staged_for, statement, steps.rest(), frame)
+        signal = unless_jumped(frame, names, rest)
+    if signal is Signal.RETURN:
+        return signal
+    left_by_break(frame)
+    return signal_of(frame)
+
+
+def _steps(iterable: Any, statement: ast.For, frame: Frame) -> Steps | None:
+    """What a loop runs over, if it is to stay a loop."""
+    memory = frame.machine.memory
+    constants = (
+        isinstance(iterable, (range, np.ndarray))
+        and len(iterable) > SHORT
+        and touches_traced(frame, read(statement.body))
+    )
+    return steps_of(memory, iterable, constants=constants)
+
+
+def _staged_for(statement: ast.For, steps: Steps, frame: Frame) -> Signal:
+    targets = [statement.target]
+    names = bound_by(frame, [*targets, *statement.body])
+    first = next(iter(assigned(targets)), "k")
+    constant = isinstance(steps, Range) and all(
+        isinstance(x, int) for x in (steps.start, steps.stop)
+    )
+    loop = For(
+        frame,
+        names,
+        partial(execute, statement.body, frame),
+        breaks=bool(statement.orelse),
+        steps=steps,
+        bind=lambda item: bind(statement.target, item, frame),
+        label=first.strip("_") or "k",
+        exact=constant,
+    )
+    loop.stage()
+    return _otherwise(statement.orelse, frame)
+
+
+def _otherwise(block: Sequence[ast.stmt], frame: Frame) -> Signal:
+    """The ``else`` of a loop: unless it was left by a jump."""
+    signal = Signal.NEXT
+    if block:
+        run = partial(execute, block, frame)
+        signal = unless_jumped(frame, bound_by(frame, block), run)
+        if signal is Signal.BREAK:
+            signal = Signal.NEXT
+    left_by_break(frame)
+    return signal_of(frame) if signal in (Signal.NEXT, Signal.MAYBE) else signal
+
+
+def _attempted(frame: Frame, stage: Callable[[], Signal]) -> Signal | TracingError:
+    """How a staged loop ended; or why it can't be staged, and then nothing is done."""
+    handling = frame.handling
+    before = frame.snapshot()
+    try:
+        return stage()
+    except (Restart, CarryRefs):
+        raise
+    except TracingError as error:
+        error.located(frame.machine.builder.location)
+        frame.restore(before)
+        frame.handling = handling
+        return error
+
+
+def _unrolled_for(statement: ast.For, iterable: Any, frame: Frame) -> Signal:
     recorded = _recorded(frame)
+    stopped = (BROKE, RETURNED)
+    names = bound_by(frame, [statement.target, *statement.body])
     for count, item in enumerate(items(frame.machine, iterable), start=1):
         if _recorded(frame) > recorded:
-            check_unrolled(frame.machine, count)
-        bind(statement.target, item, frame)
-        signal = execute(statement.body, frame)
+            check_unrolled(frame.machine.memory, count)
+
+        def step(item: Any = item) -> Signal:
+            bind(statement.target, item, frame)
+            return execute(statement.body, frame)
+
+        signal = unless_jumped(frame, names, step)
+        clear(frame, CONTINUED)
         if signal is Signal.BREAK:
-            return Signal.NEXT
+            left_by_break(frame)
+            return signal_of(frame)
         if signal is Signal.RETURN:
             return signal
-    return execute(statement.orelse, frame)
+        if jumped(frame, stopped) is True:
+            break
+    return _otherwise(statement.orelse, frame)
 
 
 def _while(statement: ast.While, frame: Frame) -> Signal:
+    memory = frame.machine.memory
+    key = ("staged", frame.code, id(statement))
+    if any(assigned([statement.test])):
+        statement = _tested_inside(statement)
+    value = evaluate(statement.test, frame)
+    frame.at(statement.lineno)
+    run = partial(_unrolled_while, statement, frame, key)
+    if not isinstance(value, Tracer):
+        if memory.is_mutable(key):
+            return _staged_while(statement, frame)
+        return run()
+    refused = _attempted(frame, partial(_staged_while, statement, frame))
+    if isinstance(refused, Signal):
+        return refused
+    if isinstance(condition(frame, value, "the loop"), Tracer):
+        raise refused
+    return _or_refused(run, refused)
+
+
+def _or_refused(run: Callable[[], Signal], refused: TracingError) -> Signal:
+    """Unroll a loop that can't be staged; if that fails, say why not that."""
+    try:
+        return run()
+    except TracegradError as error:
+        raise (error if isinstance(error, (Restart, CarryRefs)) else refused) from None
+
+
+def _tested_inside(statement: ast.While) -> ast.While:
+    """``while True`` with the condition, which binds names, as its first statement."""
+    test = ast.UnaryOp(ast.Not(), statement.test)
+    first = ast.If(test, [ast.Break()], [])
+    loop = ast.While(ast.Constant(True), [first, *statement.body], [])
+    for node in (first, *first.body, test, loop, loop.test):
+        ast.copy_location(node, statement.test)
+    if statement.orelse:
+        first.body = [*statement.orelse, *first.body]
+    return loop
+
+
+def _test(statement: ast.While, frame: Frame) -> Any:
+    value = evaluate(statement.test, frame)
+    frame.at(statement.lineno)
+    return condition(frame, value, "the loop")
+
+
+def _staged_while(statement: ast.While, frame: Frame) -> Signal:
+    loop = While(
+        frame,
+        bound_by(frame, statement.body),
+        partial(execute, statement.body, frame),
+        breaks=bool(statement.orelse),
+        test=partial(_test, statement, frame),
+        stops=may_stop(statement.body),
+    )
+    loop.stage()
+    return _otherwise(statement.orelse, frame)
+
+
+def _unrolled_while(statement: ast.While, frame: Frame, key: Key) -> Signal:
+    """Run a loop while tracing, as long as its condition is known.
+
+    Raises:
+        Restart: if it is left by a jump that isn't, or doesn't come to an end.
+    """
     recorded, count = _recorded(frame), 0
-    while _holds(statement, frame):
+    while True:
+        test = _test(statement, frame)
+        if isinstance(test, Tracer):
+            return _staged_while(statement, frame)
+        if not test:
+            return execute(statement.orelse, frame)
         count += 1
-        if _recorded(frame) > recorded:
-            check_unrolled(frame.machine, count)
+        if _recorded(frame) > recorded and count > UNROLL_LIMIT:
+            raise Restart(key)
         signal = execute(statement.body, frame)
+        clear(frame, CONTINUED)
         if signal is Signal.BREAK:
-            return Signal.NEXT
+            left_by_break(frame)
+            return signal_of(frame)
         if signal is Signal.RETURN:
             return signal
-    return execute(statement.orelse, frame)
-
-
-def _holds(statement: ast.While, frame: Frame) -> bool:
-    test = evaluate(statement.test, frame)
-    frame.at(statement.lineno)
-    return truth(frame, test, "the loop")
+        if jumped(frame) is not False:
+            raise Restart(key)
 
 
 def _recorded(frame: Frame) -> int:
@@ -242,11 +333,16 @@ def _recorded(frame: Frame) -> int:
 
 
 def _assert(statement: ast.Assert, frame: Frame) -> None:
-    test = evaluate(statement.test, frame)
+    value = evaluate(statement.test, frame)
     frame.at(statement.lineno)
-    if not truth(frame, test, "an assertion"):
-        arguments = [evaluate(statement.msg, frame)] if statement.msg else []
-        raise AssertionError(*arguments)
+    test = condition(frame, value, "an assertion")
+    if test is True:
+        return
+    arguments = [evaluate(statement.msg, frame)] if statement.msg else []
+    error = AssertionError(*arguments)
+    if not isinstance(test, Tracer):
+        raise error
+    emit_check(frame.machine.memory, test, AssertionError, message_of(error))
 
 
 def _raise(statement: ast.Raise, frame: Frame) -> None:
@@ -259,6 +355,7 @@ def _raise(statement: ast.Raise, frame: Frame) -> None:
     if isinstance(error, type):
         error = frame.machine.call(error)
     frame.at(statement.lineno)
+    frame.machine.raised = error
     if statement.cause is not None:
         raise error from evaluate(statement.cause, frame)
     raise error
@@ -279,7 +376,8 @@ def _try(statement: ast.Try, frame: Frame) -> Signal:
 
 def _guarded(statement: ast.Try, frame: Frame) -> Signal:
     try:
-        signal = execute(statement.body, frame)
+        with frame.machine.memory.handling(_caught(statement, frame)):
+            signal = execute(statement.body, frame)
     except TracegradError:
         raise  # never the user's to catch: the program can't be traced
     except BaseException as error:
@@ -288,6 +386,15 @@ def _guarded(statement: ast.Try, frame: Frame) -> Signal:
                 return _handle(handler, error, frame)
         raise
     return execute(statement.orelse, frame) if signal is Signal.NEXT else signal
+
+
+def _caught(statement: ast.Try, frame: Frame) -> tuple[type[BaseException], ...]:
+    """The exceptions that a statement would catch."""
+    found: list[type[BaseException]] = []
+    for handler in statement.handlers:
+        kinds = evaluate(handler.type, frame) if handler.type else BaseException
+        found.extend(kinds if isinstance(kinds, tuple) else (kinds,))
+    return tuple(found)
 
 
 def _handle(handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> Signal:
@@ -334,14 +441,13 @@ def _nothing(statement: ast.stmt, frame: Frame) -> None:
 
 _EXECUTE: dict[type[ast.stmt], Callable[[Any, Frame], Signal | None]] = {
     ast.Expr: _expression,
-    ast.Assign: _assign,
-    ast.AnnAssign: _annotated,
-    ast.AugAssign: _augmented,
-    ast.Delete: _delete,
-    ast.FunctionDef: _function,
-    ast.Import: _import,
-    ast.ImportFrom: _import_from,
-    ast.If: _if,
+    ast.Assign: assignments.assign,
+    ast.AnnAssign: assignments.annotated,
+    ast.AugAssign: assignments.augmented,
+    ast.Delete: assignments.delete,
+    ast.FunctionDef: assignments.define,
+    ast.Import: assignments.import_module,
+    ast.ImportFrom: assignments.import_from,
     ast.For: _for,
     ast.While: _while,
     ast.Assert: _assert,

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from tracegrad.ir.graph import Equation, Graph, Operand, Value
+from tracegrad.ir.graph import Equation, Graph, Operand, Value, named_index
 from tracegrad.ir.shapes import Dim, Monomial, guards_in_force
 from tracegrad.ir.types import scalar
 from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.control import for_
 from tracegrad.primitives.identities import dim_of
-from tracegrad.transforms.regions import Structure, body_of, for_, is_loop
+from tracegrad.transforms.regions import Structure, is_loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,10 @@ def named_indices(graph: Graph) -> dict[str, Value]:
     """The indices of the loops around a graph, by their names."""
     found: dict[str, Value] = {}
     for region in graph.ancestors():
-        if region.parent is not None and region.params:
-            found.setdefault(str(region.params[0].name), region.params[0])
+        if region.parent is not None:
+            for name, index in named_index(region).items():
+                assert isinstance(index, Value)
+                found.setdefault(name, index)
     return found
 
 
@@ -128,14 +131,11 @@ class Prover:
         self._moved = frozenset(moved)
         self._further = further or {}
         self._known: dict[Symbol, Bounds] = {}
-        self._varying = {
-            str(body_of(e).params[0].name) for e in structure.place if is_loop(e)
-        }
 
     def size(self, size: Dim | int) -> Form:
         """The form of a size in a type or a parameter."""
         dim = Dim.of(size)
-        if dim.symbols() & self._varying:
+        if dim.symbols() & self._structure.index_names:
             return {Unknown(): 1}
         return dict(dim.terms)
 

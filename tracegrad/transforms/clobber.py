@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.shapes import Dim
+from tracegrad.primitives.control import for_, while_
 from tracegrad.transforms.affine import (
     Bounds,
     Form,
@@ -30,9 +31,7 @@ from tracegrad.transforms.cells import Place, place_of
 from tracegrad.transforms.regions import (
     Structure,
     carried,
-    for_,
     is_ref,
-    while_,
     written,
 )
 
@@ -142,8 +141,6 @@ def _extent(prover: Prover, place: Place, axis: int) -> tuple[Form, Form]:
 def in_bounds(prover: Prover, place: Place) -> bool:
     """Whether every index is sure to be inside the array."""
     for axis, size in enumerate(place.base.type.shape):
-        if place.sizes[axis] is not None:
-            continue  # a window was checked when it was taken
         first, last = _extent(prover, place, axis)
         below = combine(prover.size(size), last, -1)
         if not prover.at_least(first, 0) or not prover.at_least(below, 1):

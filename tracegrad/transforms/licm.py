@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from tracegrad.ir.graph import Equation, Graph, Literal, values_of
-from tracegrad.ir.shapes import Dim
+from tracegrad.ir.shapes import Dim, FloorDiv
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs
 from tracegrad.primitives.control import check, for_
@@ -82,6 +83,8 @@ class _Motion:
             return False
         if equation.primitive is refs.load:
             return self._can_load(equation, loop)
+        if equation.primitive is cmp.size:
+            return not _divides(equation.params["dim"])
         if equation.primitive in _MAY_RAISE:
             divisor = equation.inputs[1]
             integral = not divisor.type.differentiable
@@ -111,6 +114,12 @@ class _Motion:
         if loop.params["step"] < 0:
             ahead = combine({}, ahead, -1)
         return self._prover.at_least(ahead, 1)
+
+
+def _divides(size: Dim) -> bool:
+    """Whether a size has a quotient by what could be zero."""
+    atoms = (atom for monomial, _ in size.terms for atom in monomial)
+    return any(isinstance(a, FloorDiv) and not a.denominator.value for a in atoms)
 
 
 def sizes_named_in(equation: Equation) -> set[str]:

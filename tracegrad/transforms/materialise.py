@@ -7,7 +7,7 @@ pushes onto a stack, whose top is an integer in a cell.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tracegrad.errors import DifferentiationError
@@ -51,6 +51,16 @@ class _Shelf:
 
     lengths: tuple[Operand, ...] | None
     top: Operand | None
+
+
+def own_regions(mirror: Graph, mirrors: Mapping[Graph, Graph]) -> Iterator[Graph]:
+    """A mirror and the regions inside it that mirror nothing."""
+    others = set(mirrors.values())
+    yield mirror
+    for equation in mirror.equations:
+        for region in equation.regions:
+            if region not in others:
+                yield from own_regions(region, mirrors)
 
 
 def is_rectangular(structure: Structure, graph: Graph) -> bool:
@@ -97,13 +107,14 @@ class Materialiser:
     def run(self) -> None:
         """Make all values available, outer regions first."""
         regions = sorted(
-            {v.graph for v in self._rebuilt} | set(self._kept),
+            dict.fromkeys([*(v.graph for v in self._rebuilt), *self._kept]),
             key=lambda g: len(self._structure.path(g)),
         )
         for region in regions:
             self._region(region)
         for mirror in self._mirrors.values():
-            substitute_here(mirror, self._known)
+            for region in own_regions(mirror, self._mirrors):
+                substitute_here(region, self._known)
 
     def _region(self, region: Graph) -> None:
         """Make a region's values available at the head of its mirror."""

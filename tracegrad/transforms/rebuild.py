@@ -104,14 +104,6 @@ class Recipes:
         change = _change(entry.next, value)
         if change is None or value.type.dtype != "int64":
             return None
-        if (
-            isinstance(change, Value)
-            and change.graph
-            in self._structure.path(value.graph)[
-                self._structure.path(value.graph).index(value.graph) :
-            ]
-        ):
-            return None
         if isinstance(change, Value) and change.graph is value.graph:
             return None
         operands = [change, entry.initial]

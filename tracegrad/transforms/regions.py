@@ -14,11 +14,12 @@ from tracegrad.ir.graph import (
     Graph,
     Operand,
     Value,
+    named_index,
     substitute,
     values_of,
 )
 from tracegrad.ir.types import RefType
-from tracegrad.primitives.control import cond, for_, while_
+from tracegrad.primitives.control import for_, while_
 
 # --- looking -----------------------------------------------------------------------
 
@@ -152,16 +153,26 @@ def _flags(loop: Equation) -> int:
 
 
 class Structure:
-    """Where the equations and regions of a graph are, as it was when asked."""
+    """Where the equations and regions of a graph are, as it was when asked.
+
+    Attributes:
+        root: the graph.
+        owner: the equation that holds a region.
+        place: an equation's graph, and its position there.
+        index_names: what loops call their indices; sizes may speak of them.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.root = graph
         self.owner: dict[Graph, Equation] = {}
         self.place: dict[Equation, tuple[Graph, int]] = {}
+        self.index_names: set[str] = set()
         for region in regions_in(graph):
             for k, equation in enumerate(region.equations):
                 self.place[equation] = (region, k)
                 self.owner.update(dict.fromkeys(equation.regions, equation))
+                if is_loop(equation):
+                    self.index_names.add(str(body_of(equation).params[0].name))
 
     def path(self, graph: Graph) -> list[Graph]:
         """The regions around a region and itself, outermost first; [] if foreign."""
@@ -185,10 +196,6 @@ class Structure:
         if value.definition is None and owner is not None and is_loop(owner):
             return owner if value.graph.params[0] is value else None
         return None
-
-    def sees(self, graph: Graph, value: Value) -> bool:
-        """Whether a value is defined in a graph or around it."""
-        return value.graph in self.path(graph) or value.graph not in self.owner
 
 
 # --- copying and editing -----------------------------------------------------------
@@ -271,31 +278,7 @@ def draft(builder: Builder, graph: Graph, *, exact: bool = False) -> Builder:
         exact=exact,
     )
     apart.location = builder.location
+    for region in (*graph.ancestors(),)[::-1]:
+        if region.parent is not None:
+            apart.indices |= named_index(region)
     return apart
-
-
-__all__ = [
-    "Carried",
-    "Structure",
-    "adopt",
-    "body_of",
-    "captured",
-    "carried",
-    "carry",
-    "clone",
-    "clone_equation",
-    "clone_region",
-    "cond",
-    "draft",
-    "for_",
-    "is_loop",
-    "is_ref",
-    "regions_in",
-    "set_carried",
-    "substitute_everywhere",
-    "substitute_here",
-    "used_by",
-    "walk_in",
-    "while_",
-    "written",
-]

@@ -13,7 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tracegrad.ir.graph import Builder, Graph, Value, values_of
-from tracegrad.transforms.materialise import Materialiser, is_rectangular
+from tracegrad.transforms.materialise import (
+    Materialiser,
+    is_rectangular,
+    own_regions,
+)
 from tracegrad.transforms.mincut import UNCUTTABLE, Network
 from tracegrad.transforms.rebuild import EACH, Recipe, Recipes, elements
 from tracegrad.transforms.regions import Structure, is_ref
@@ -43,10 +47,10 @@ def _needed(
     for mirror in mirrors.values():
         if mirror not in structure.owner:
             continue
-        operands = [x for e in mirror.equations for x in e.inputs] + mirror.results
-        found.update(
-            dict.fromkeys(x for x in values_of(operands) if recipes.is_forward(x))
-        )
+        for region in own_regions(mirror, mirrors):
+            operands = [x for e in region.equations for x in e.inputs]
+            used = values_of([*operands, *region.results])
+            found.update(dict.fromkeys(x for x in used if recipes.is_forward(x)))
     return list(found)
 
 

@@ -22,6 +22,7 @@ that reading one cell never costs an operation on the whole array.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracegrad.errors import DifferentiationError
@@ -38,7 +39,8 @@ from tracegrad.ir.primitive import Elementwise, General, Linear
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs, storage, structural
-from tracegrad.primitives.identities import size_value
+from tracegrad.primitives.control import cond, for_
+from tracegrad.primitives.indexing import gather
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
 from tracegrad.transforms.jvp import scale
@@ -46,13 +48,12 @@ from tracegrad.transforms.regions import (
     Carried,
     body_of,
     carried,
-    cond,
-    for_,
     is_loop,
     is_ref,
     walk_in,
     written,
 )
+from tracegrad.transforms.scatter import add_gathered, add_slice
 
 _INDEX = ArrayType("int64")
 
@@ -176,24 +177,29 @@ class Sweep:
         primals = [Tracer(builder, self._new(x)) for x in equation.inputs]
         outs = [Tracer(builder, self._known[o]) for o in equation.outputs]
         tracers = [None if b is None else Tracer(builder, b) for b in bars]
-        if equation.primitive is structural.slice_ and self._slice(equation, bars[0]):
+        if self._in_place(equation, bars[0]):
             return
         live = [isinstance(x, Value) and x in self._active for x in equation.inputs]
         for x, contribution in pulled(equation, primals, outs, tracers, live):
             if contribution is not None:
                 self.add(x, contribution)
 
-    def _slice(self, equation: Equation, bar: Operand | None) -> bool:
-        """Accumulate a window in place, if the array's cotangent is in a Ref."""
-        (x,) = equation.inputs
-        if not isinstance(x, Value) or x not in self._active or bar is None:
+    def _in_place(self, equation: Equation, bar: Operand | None) -> bool:
+        """Add the cotangent of a part of an array to the cells it came from.
+
+        Only if the array's cotangent is in a Ref, or will have to be.
+        """
+        add = {structural.slice_: add_slice, gather: add_gathered}.get(
+            equation.primitive
+        )
+        x = equation.inputs[0] if equation.inputs else None
+        if add is None or bar is None or x not in self._active:
             return False
+        assert isinstance(x, Value)
         if x not in self._refs and not self._is_outer(x):
             return False
-        starts = (size_value(self._builder, d) for d in equation.params["starts"])
-        sizes, steps = equation.params["sizes"], equation.params["steps"]
-        place = cells.Place(self._adjoint(x), tuple(starts), sizes, steps)
-        cells.accumulate(self._builder, place, bar)
+        inputs = tuple(map(self._new, equation.inputs))
+        add(self._builder, self._adjoint(x), replace(equation, inputs=inputs), bar)
         return True
 
     def _effect(self, equation: Equation) -> None:

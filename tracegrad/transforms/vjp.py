@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value, substitute
+from tracegrad.ir.graph import Builder, Graph, Operand, Value, substitute
+from tracegrad.ir.shapes import assuming
 from tracegrad.transforms.activity import active
 from tracegrad.transforms.dce import prune
 from tracegrad.transforms.pipeline import PREPARE, run
@@ -52,7 +53,9 @@ def vjp(
             seed = apart.add_param(cotangent.type, f"{name}_bar" if name else None)
             given.append(cotangent)
         seeds.append(seed)
-    present = _reverse(builder, apart, run(PREPARE, graph), params, wrt, seeds)
+    with assuming(builder.assumptions):  # what is guarded proves indices in bounds
+        prepared = run(PREPARE, graph)
+        present = _reverse(builder, apart, prepared, params, wrt, seeds)
     made = builder.inline(apart, [*arguments, *given])
     rest = iter(made[len(graph.results) :])
     bars = [next(rest) if k in present else None for k in range(len(wrt))]
@@ -69,6 +72,7 @@ def _reverse(
 ) -> set[int]:
     """Fill a graph with the two sweeps; the positions in ``wrt`` not zero."""
     inner = Builder(apart, builder.assumptions, builder.simplify)
+    inner.indices = builder.indices
     results, bars, sweep = _emit(inner, graph, params, wrt, seeds)
     apart.results = [*results, *(bar for bar in bars if bar is not None)]
     prune(apart)
@@ -101,6 +105,3 @@ def _emit(
             sweep.seed(result, cotangent)
         sweep.block(graph)
     return results, [sweep.cotangent(p) for p in inputs], sweep
-
-
-__all__ = ["Literal", "vjp"]

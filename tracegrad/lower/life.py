@@ -1,0 +1,48 @@
+"""Lives: where a block uses its values for the last time, and what regions touch.
+
+What enters are blocks of a graph; what leaves are positions: that of the equation that
+is the last to use a value, itself or in its regions, or the end, for a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tracegrad.ir.graph import Equation, Graph, Value
+from tracegrad.ir.types import RefType
+
+
+def last_uses(graph: Graph) -> dict[Value, int]:
+    """The position of the last use of each value in a block."""
+    last: dict[Value, int] = {}
+    for position, equation in enumerate(graph.equations):
+        for value in used(equation):
+            last[value] = position
+    for result in graph.results:
+        if isinstance(result, Value):
+            last[result] = len(graph.equations)
+    return last
+
+
+def used(equation: Equation) -> Iterator[Value]:
+    """The values that an equation uses, those that its regions capture too."""
+    yield from (x for x in equation.inputs if isinstance(x, Value))
+    yield from captured(equation.regions)
+
+
+def captured(regions: Iterable[Graph]) -> Iterator[Value]:
+    """The values that regions use, their own among them."""
+    for region in regions:
+        for equation in region.equations:
+            yield from used(equation)
+        yield from (x for x in region.results if isinstance(x, Value))
+
+
+def touched(equation: Equation) -> set[Value]:
+    """The Refs that an equation may change, or may give other names."""
+    found = [x for x in equation.inputs if isinstance(x.type, RefType)]
+    for region in equation.regions:
+        for inner in region.walk():
+            if inner.primitive.effect in ("write", "accumulate"):
+                found.append(inner.inputs[0])
+    return {x for x in found if isinstance(x, Value)}

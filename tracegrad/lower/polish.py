@@ -1,0 +1,96 @@
+"""Polish: statements of loops as one would write them.
+
+What enters are tidied statements; what leaves are the same, in which a loop that starts
+with a test is a ``while``, a variable that goes on is updated in place, and an array
+that is filled with zeros is made of them.
+
+    while True: if not x > e: break; x = x - d   ->   while x > e: x -= d
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from codegen.loop_ir import (
+    Accumulate,
+    Allocate,
+    Assign,
+    Break,
+    Combine,
+    Const,
+    Expr,
+    Fill,
+    For,
+    If,
+    Op,
+    Stmt,
+    Var,
+    While,
+    nested,
+)
+
+
+def polish(body: Sequence[Stmt]) -> list[Stmt]:
+    """The statements, polished."""
+    found: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case For():
+                stmt = replace(stmt, body=tuple(polish(stmt.body)))
+            case While():
+                stmt = _while(replace(stmt, body=tuple(polish(stmt.body))))
+            case If():
+                then, otherwise = polish(stmt.then), polish(stmt.otherwise)
+                stmt = replace(stmt, then=tuple(then), otherwise=tuple(otherwise))
+            case Assign():
+                stmt = _update(stmt)
+            case Fill() if found and _makes(found[-1], stmt):
+                found.pop()
+                stmt = Allocate(stmt.array, True, stmt.location)
+        found.append(stmt)
+    return found
+
+
+def _makes(before: Stmt, fill: Fill) -> bool:
+    """Whether a fill puts zeros into what was allocated just before."""
+    return (
+        before == Allocate(fill.array)
+        and fill.array.role == "local"
+        and not fill.prefix
+        and isinstance(fill.value, Const)
+        and repr(fill.value.value) in ("0.0", "0", "False")
+    )
+
+
+def _while(loop: While) -> While:
+    match loop:
+        case While(Const(True), (If(cond, (Break(),), ()), *rest)):
+            return replace(loop, cond=_not(cond), body=tuple(rest))
+    return loop
+
+
+def _not(cond: Expr) -> Expr:
+    match cond:
+        case Op("not", (arg,)):
+            return arg
+    return Op("not", (cond,), "bool")
+
+
+def _update(stmt: Assign) -> Stmt:
+    """``s = s + e`` as ``s += e``: the same, to the last bit."""
+    target, where = stmt.target, stmt.location
+    match stmt.value:
+        case Op("add" | "multiply" as name, (Var() as own, rest)) if own == target:
+            if not _mentions(rest, target):
+                combine: Combine = "add" if name == "add" else "multiply"
+                return Accumulate(target, combine, rest, False, where)
+        case Op("subtract", (Var() as own, rest)) if own == target:
+            if not _mentions(rest, target) and target.dtype != "bool":
+                less = Op("negative", (rest,), target.dtype)
+                return Accumulate(target, "add", less, False, where)
+    return stmt
+
+
+def _mentions(expr: Expr, var: Var) -> bool:
+    return any(part == var for part in nested(expr))

@@ -1,0 +1,83 @@
+"""What the syntax of a block says before it runs: names it binds, names it reads.
+
+Nested functions are their own scope, and so are the targets of comprehensions.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def assigned(nodes: Sequence[ast.AST]) -> list[str]:
+    """The names that statements or expressions bind, in order."""
+    found: dict[str, None] = {}
+    for node in nodes:
+        found.update(dict.fromkeys(_bound(node, inner=False)))
+    return list(found)
+
+
+def _bound(node: ast.AST, *, inner: bool) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if not inner:
+            yield name
+        case ast.NamedExpr(target=ast.Name(id=name), value=value):
+            yield name
+            yield from _bound(value, inner=inner)
+            return
+        case ast.ExceptHandler(name=str(name)):
+            yield name
+        case ast.Import(names=names) | ast.ImportFrom(names=names):
+            yield from (a.asname or a.name.split(".")[0] for a in names)
+    if isinstance(node, _DEFINITIONS):
+        yield node.name
+    if isinstance(node, _SCOPES):
+        return
+    inside = inner or isinstance(node, _COMPREHENSIONS)
+    for child in ast.iter_child_nodes(node):
+        yield from _bound(child, inner=inside)
+
+
+def read(nodes: Sequence[ast.AST]) -> list[str]:
+    """The names that occur in statements or expressions other than as targets."""
+    found: dict[str, None] = {}
+    for node in nodes:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                found[inner.id] = None
+    return list(found)
+
+
+def may_jump(block: Sequence[ast.stmt]) -> bool:
+    """Whether a block may end by break, continue or return."""
+    return any(_jumps(statement, in_loop=False) for statement in block)
+
+
+def may_stop(block: Sequence[ast.stmt]) -> bool:
+    """Whether the body of a loop may end the loop, by break or return."""
+    return any(_jumps(s, in_loop=False, continues=False) for s in block)
+
+
+def _jumps(node: ast.AST, *, in_loop: bool, continues: bool = True) -> bool:
+    match node:
+        case ast.Return():
+            return True
+        case ast.Break():
+            return not in_loop
+        case ast.Continue():
+            return continues and not in_loop
+        case ast.For(body=body, orelse=orelse) | ast.While(body=body, orelse=orelse):
+            return any(
+                _jumps(s, in_loop=in_loop or s in body, continues=continues)
+                for s in (*body, *orelse)
+            )
+        case ast.stmt() | ast.ExceptHandler() if not isinstance(node, _SCOPES):
+            return any(
+                _jumps(child, in_loop=in_loop, continues=continues)
+                for child in ast.iter_child_nodes(node)
+            )
+    return False
