@@ -255,15 +255,8 @@ class _Verifier:
                 self.exception(kind)
             case Allocate() | View() | Reshape():
                 self.declaration(stmt, defined)
-            case Library():
-                self.library(stmt, defined)
-            case Swap():
-                self.swap(stmt, defined)
-            case Grow(array, size):
-                self.writable(array, defined)
-                self.index(size, defined)
-                if array.role != "local":
-                    self.fail("only a local array grows")
+            case Library() | Swap() | Grow():
+                self.arrays_whole(stmt, defined)
             case Comment():
                 pass
             case _:
@@ -363,6 +356,19 @@ class _Verifier:
         whole = all(start == integer(0) and size == all_ for start, size, all_ in inner)
         if view.contiguous and not (base.contiguous and whole):
             self.fail(f"{view.name} is not contiguous")
+
+    def arrays_whole(self, stmt: Library | Swap | Grow, defined: set[str]) -> None:
+        """Check a statement about whole arrays that exist."""
+        match stmt:
+            case Library():
+                self.library(stmt, defined)
+            case Swap():
+                self.swap(stmt, defined)
+            case Grow(array, size):
+                self.writable(array, defined)
+                self.index(size, defined)
+                if array.role != "local":
+                    self.fail("only a local array grows")
 
     def swap(self, stmt: Swap, defined: set[str]) -> None:
         """Names of like arrays, each once on either side."""

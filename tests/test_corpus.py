@@ -43,7 +43,7 @@ def weighted(function, weights):
         result = function(*arguments)
         parts = result if isinstance(result, (tuple, list)) else (result,)
         whole = 0.0
-        for weight, part in zip(weights, parts):
+        for weight, part in zip(weights, parts, strict=True):
             whole = whole + np.sum(weight * part)
         return whole
 

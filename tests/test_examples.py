@@ -10,6 +10,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 CLOSING_LINE = {
     "logistic_regression.py": "agrees with scikit-learn",
+    "lynx_hare.py": "the compiled gradient fits",
     "nist_misra1a.py": "agrees with NIST",
 }
 

@@ -59,6 +59,7 @@ class Compiled(functools.partial[Any]):
     Attributes:
         signatures: the argument types compiled so far.
         source: the Python source of the last kernel.
+        path: the file it was written to.
         graph: what that kernel computes, as text.
     """
 
@@ -282,6 +283,12 @@ class Compiled(functools.partial[Any]):
     def source(self) -> Text:
         """The Python source of the kernel used last."""
         return Text(self._used().compiled.source.text)
+
+    @property
+    def path(self) -> str | None:
+        """The file of the last kernel's module; None if it could not be kept."""
+        path = self._used().compiled.path
+        return None if path is None else str(path)
 
     @property
     def graph(self) -> Text:

@@ -3,6 +3,9 @@
 The programs are those of the transforms' tests, and their gradients.
 """
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -310,5 +313,30 @@ def test_composites_in_regions():
     check(trace(f, ["f2", "i"]), (np.linspace(0.1, 1.0, 6).reshape(2, 3), 2))
 
 
-def text(function, kinds, arguments):
-    return source(lowered(trace(function, kinds), arguments))
+HERE = Path(__file__).parent / "golden"
+GOLDEN = {
+    "recurrence_loop": ("recurrence", True),
+    "rk4_loop": ("rk4", True),
+    "lu_loop": ("lu", True),
+    "heat_loop": ("heat", True),
+    "swapped_buffers": ("swapped_buffers", False),
+    "newton_while": ("newton", True),
+    "growing_stack": ("newtons", True),
+    "early_exit": ("early", False),
+    "window_stencil": ("windows", False),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden(name):
+    """What loops look like; accept changes with ``TRACEGRAD_GOLDEN=write``."""
+    program, differentiated = GOLDEN[name]
+    function, kinds, arguments, *_ = PROGRAMS[program]
+    graph = trace(function, kinds)
+    if differentiated:
+        graph, arguments = with_gradient(program)
+    text = source(lowered(graph, arguments))
+    file = HERE / f"{name}.py.txt"
+    if os.environ.get("TRACEGRAD_GOLDEN") == "write":
+        file.write_text(text + "\n", encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text + "\n"

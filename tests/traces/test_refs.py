@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.programs import arrays, views
+from tests.programs import arrays, combinations, tricky, views
 from tests.programs.record import programs_in
 from tests.traces.staged import agrees, holds_again
 
-PROGRAMS = programs_in(arrays, views)
+PROGRAMS = programs_in(arrays, views, tricky, combinations)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)

@@ -17,18 +17,19 @@ from codegen.loop_ir import Array, Assign, Expr, Var
 from tracegrad.ir import primitive as table
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.shapes import Dim
+from tracegrad.ir.types import RefType
 from tracegrad.lower.access import is_map
 from tracegrad.lower.buffers import allocate
 from tracegrad.lower.cluster import DEAR, Costs, plan
 from tracegrad.lower.composites import copy
 from tracegrad.lower.emit import Emitter
-from tracegrad.lower.life import last_uses
+from tracegrad.lower.life import captured, last_uses
 from tracegrad.lower.locations import location_of
-from tracegrad.lower.roots import has_own_loop
+from tracegrad.lower.rewrite import Rewrite
+from tracegrad.lower.roots import has_own_loop, stored_source
 from tracegrad.lower.scalars import Scalars, apply
 from tracegrad.lower.scopes import Scopes
 from tracegrad.lower.state import State, at_entry
-from tracegrad.lower.rewrite import Rewrite
 
 
 class Block:
@@ -38,7 +39,6 @@ class Block:
         position: of the equation that is being written.
         last: the position of each value's last use.
         pending: equations of arrays that wait, by the values they give.
-        reads: the Refs that a pending value is made of.
         heirs: values that go on in a variable, and what that holds until then.
     """
 
@@ -48,8 +48,8 @@ class Block:
         self.position = 0
         self.last = last_uses(graph)
         self.pending: dict[Value, Equation] = {}
-        self.reads: dict[Value, set[Value]] = {}
         self.heirs: dict[Value, tuple[Var, Value | None]] = {}
+        self.around = [*(state.blocks), self]
 
     # --- lives ---------------------------------------------------------------------
 
@@ -63,10 +63,24 @@ class Block:
 
     def free(self, var: Var, value: Value) -> bool:
         """Whether nothing that a variable holds is needed any more."""
-        held = self.state.holders.get(var.name, ())
-        return self.dies(value, here=False) and all(
-            self.dies(other, here=False) for other in held
+        held = (value, *self.state.holders.get(var.name, ()))
+        return not any(
+            self.pends(other) or any(b.keeps(other, b is self) for b in self.around)
+            for other in held
         )
+
+    def pends(self, value: Value) -> bool:
+        """Whether something that waits reads a value."""
+        return any(value in e.inputs for b in self.around for e in b.pending.values())
+
+    def keeps(self, value: Value, innermost: bool) -> bool:
+        """Whether a value is used later, or by the next iteration of an open loop."""
+        last = self.last.get(value, -1)
+        if innermost or last != self.position:
+            return last > self.position
+        loop = self.graph.equations[self.position]
+        again = loop.primitive.name != "cond"
+        return again and value in set(captured(loop.regions))
 
     def heir(self, value: Value) -> Var | None:
         """The variable that a new value may go on in."""
@@ -77,15 +91,17 @@ class Block:
 
     # --- scalars -------------------------------------------------------------------
 
-    def give(self, value: Value, expr: Expr, equation: Equation) -> None:
-        """Bind a scalar."""
+    def give(
+        self, value: Value, expr: Expr, equation: Equation, name: str | None = None
+    ) -> None:
+        """Bind a scalar; ``name`` is what to call it if the user doesn't say."""
         state = self.state
         var = self.heir(value)
         if var is None:
             if isinstance(expr, Var) and expr.name not in state.mutable:
                 state.hold(value, expr)
                 return
-            var = state.variable(value)
+            var = state.variable(value, name)
             formula = Rewrite(values=state.formulas).expr(expr)
             if value.type.dtype == "int64" and at_entry((formula,)):
                 state.formulas[var.name] = formula
@@ -97,7 +113,7 @@ class Block:
         state, (value,) = self.state, equation.outputs
         if equation.primitive.name == "size":
             expr = state.sizes.expr(equation.params["dim"])
-            state.dims[value] = equation.params["dim"]
+            state.dims[value] = state.lasting(equation.params["dim"])
         else:
             args = [state.scalar(x) for x in equation.inputs]
             expr = args[0] if is_map(equation) else apply(equation, args)
@@ -144,15 +160,19 @@ class Block:
         else:
             self.wait(equation)
 
-    def wait(self, equation: Equation, *refs: Value) -> None:
+    def wait(self, equation: Equation) -> None:
         """Let an equation of arrays wait until it is needed."""
-        found = set(refs)
-        for operand in equation.inputs:
-            if isinstance(operand, Value):
-                found |= self.reads.get(operand, set())
         for output in equation.outputs:
             self.pending[output] = equation
-            self.reads[output] = found
+
+    def reads(self, value: Value) -> set[Operand]:
+        """The Refs that a pending value is made of."""
+        return {
+            operand
+            for equation in self.closure([value])
+            for operand in equation.inputs
+            if isinstance(operand.type, RefType)
+        }
 
     def closure(self, wanted: Iterable[Value]) -> list[Equation]:
         """The pending equations that some values need, in order."""
@@ -174,10 +194,37 @@ class Block:
         if not missing:
             return
         equations = self.closure(missing)
-        missing += self._shared(equations, missing)
+        missing += self.shared(equations, missing)
         self.write(equations, missing)
 
-    def _shared(self, equations: list[Equation], wanted: list[Value]) -> list[Value]:
+    def offer(self, equation: Equation) -> None:
+        """Have at hand what regions use: stored, or told in terms of what is."""
+        readers: dict[Value, list[Equation]] = {}
+        for region in equation.regions:
+            for inner in region.walk():
+                for operand in inner.inputs:
+                    if isinstance(operand, Value) and operand in self.pending:
+                        readers.setdefault(operand, []).append(inner)
+        for value in dict.fromkeys(captured(equation.regions)):
+            if value not in self.pending:
+                continue
+            users = readers.get(value, [])
+            through = all(_sees_through(user, value) for user in users)
+            shown = bool(users) and value.type.ndim > 0 and through
+            self.demand([self._source(value) if shown else value])
+
+    def _source(self, value: Value) -> Operand:
+        """What a pending value shows the elements of, if it only shows them."""
+        found: Operand = value
+        while isinstance(found, Value) and found in self.pending:
+            made = self.pending[found]
+            shows = is_map(made) and made.primitive.name != "gather"
+            if not shows or self.reads(found):
+                break
+            found = made.inputs[0]
+        return found
+
+    def shared(self, equations: list[Equation], wanted: list[Value]) -> list[Value]:
         """What is made on the way and would be dear to make again for later users."""
         state = self.state
         costs = Costs(equations, set(state.buffers) | set(wanted))
@@ -229,6 +276,10 @@ class Block:
         """An array operand, in memory."""
         self.demand([operand])
         assert isinstance(operand, Value)
+        if operand not in self.state.buffers:
+            array = self.state.new_array(operand)
+            self.copy_into(operand, array, None)
+            self.state.hold_array(operand, array)
         return self.state.array(operand)
 
     def number(self, operand: Operand) -> Expr:
@@ -255,8 +306,17 @@ class Block:
         later = [
             value
             for value in self.pending
-            if self.reads[value] & refs
-            and self.last.get(value, -1) > self.position
+            if self.last.get(value, -1) > self.position
             and value is not but
+            and self.reads(value) & refs
         ]
         self.demand(later)
+
+
+def _sees_through(user: Equation, value: Value) -> bool:
+    """Whether an equation can take the elements of a value from where they come."""
+    lower = user.primitive.lower
+    if isinstance(lower, table.Library):
+        return stored_source(value, user) is not value
+    simple = isinstance(lower, table.Scalar | table.Reduction)
+    return simple or (is_map(user) and user.primitive.name != "gather")

@@ -11,7 +11,7 @@ names exchanged at the end of the body.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from codegen import loop_ir
 from codegen.loop_ir import (
@@ -24,56 +24,42 @@ from codegen.loop_ir import (
     For,
     If,
     Op,
-    Swap,
     Var,
     While,
 )
-from tracegrad.ir.graph import Equation, Graph, Operand, Value
-from tracegrad.ir.types import RefType
+from tracegrad.errors import TracegradError
+from tracegrad.ir.graph import Equation, Graph, Value
+from tracegrad.ir.primitive import Primitive
 from tracegrad.lower import memory
 from tracegrad.lower.block import Block
+from tracegrad.lower.carried import Carried, computed, move
 from tracegrad.lower.life import captured, touched
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.sizes import arithmetic
 from tracegrad.lower.state import State
 from tracegrad.lower.strips import find_strip, in_strips, make_room
+from tracegrad.primitives import control, refs, storage
 
 _ONE = loop_ir.integer(1)
 
 
 def run(block: Block) -> None:
     """Write the equations of a block, and what it gives."""
+    block.state.blocks.append(block)
     for position, equation in enumerate(block.graph.equations):
         block.position = position
         _write(block, equation)
+    block.state.blocks.pop()
     block.position = len(block.graph.equations)
     block.demand(block.graph.results)
 
 
 def _write(block: Block, equation: Equation) -> None:
-    match equation.primitive.name:
-        case "for_":
-            _for(block, equation)
-        case "while_":
-            _while(block, equation)
-        case "cond":
-            _cond(block, equation)
-        case "check":
-            _check(block, equation)
-        case "alloc":
-            memory.alloc(block, equation)
-        case "copy" if equation.primitive.effect == "allocate":
-            memory.copy(block, equation)
-        case "reserve":
-            memory.reserve(block, equation)
-        case "grow":
-            memory.grow(block, equation)
-        case "load":
-            memory.load(block, equation)
-        case "store" | "accumulate":
-            memory.write(block, equation)
-        case _:
-            block.pure(equation)
+    writer = _WRITERS.get(equation.primitive, Block.pure)
+    try:
+        writer(block, equation)
+    except TracegradError as error:
+        raise error.located(equation.location) from None
 
 
 def _check(block: Block, equation: Equation) -> None:
@@ -84,168 +70,9 @@ def _check(block: Block, equation: Equation) -> None:
 
 def _ready(block: Block, equation: Equation) -> None:
     """Have everything at hand that an equation with regions uses."""
-    block.demand(equation.inputs)
-    block.demand(captured(equation.regions))
+    block.demand(x for x in equation.inputs if not x.type.ndim)
+    block.offer(equation)
     block.before_write(touched(equation))
-
-
-# --- carried values ----------------------------------------------------------------
-
-
-class _Carried:
-    """What a loop carries: where each value is, and how it becomes the next.
-
-    params: the body's parameters, or those of each region; without the index.
-    """
-
-    def __init__(self, block: Block, loop: Equation, initial: Sequence[Operand]):
-        self.block = block
-        self.loop = loop
-        self.initial = list(initial)
-        self.outputs = loop.outputs[:-1]
-        self.vars: dict[int, Var] = {}
-        self.arrays: dict[int, Array] = {}
-        self.spare: dict[int, Array] = {}
-
-    def begin(self, body: Graph) -> None:
-        """Give the initial values their places."""
-        for k, (start, param) in enumerate(
-            zip(self.initial, body.params[1:], strict=True)
-        ):
-            if isinstance(param.type, RefType):
-                assert isinstance(start, Value)
-                buffer = self.block.state.buffers[start]
-                if buffer.array is not None:
-                    self.arrays[k] = buffer.array
-                else:
-                    assert buffer.scalar is not None
-                    self.vars[k] = buffer.scalar
-            elif param.type.ndim:
-                self._begin_array(k, start, param, body)
-            else:
-                self._begin_scalar(k, start, param)
-
-    def _begin_scalar(self, k: int, start: Operand, param: Value) -> None:
-        state, output = self.block.state, self.outputs[k]
-        var = self._continued(k, start, output.name or param.name)
-        if var is None:
-            named = output if output.name else param
-            var = state.variable(named, kept=True)
-        value = self.block.number(start)
-        if value != var:
-            state.emit(Assign(var, value, location_of(self.loop)))
-        state.mutable.add(var.name)
-        self.vars[k] = var
-
-    def _continued(self, k: int, start: Operand, name: str | None) -> Var | None:
-        """The variable that a carried number goes on in, if there is one."""
-        block, output = self.block, self.outputs[k]
-        others = [x for j, x in enumerate(self.loop.inputs) if x is not start]
-        count = sum(x is start for x in self.loop.inputs)
-        inside = set(captured(self.loop.regions))
-        heir, before = block.heirs.get(output, (None, None))
-        undisturbed = before not in inside and before not in others
-        if heir is not None and undisturbed and block.heir(output) is heir:
-            return heir
-        if not isinstance(start, Value) or count > 1 or start in inside:
-            return None
-        var = block.state.reusable(start)
-        alike = var is not None and var.name.split("%")[0] == (name or "t")
-        if var is None or not alike or start.graph is not block.graph:
-            return None
-        holds = block.state.holders.get(var.name, ())
-        if any(other in inside for other in holds) or not block.free(var, start):
-            return None
-        return var
-
-    def _begin_array(self, k: int, start: Operand, param: Value, body: Graph) -> None:
-        state = self.block.state
-        assert isinstance(start, Value)
-        base = self.outputs[k].name or param.name or "t"
-        array = state.new_array(param, base)
-        self.block.copy_into(start, array, self.loop)
-        self.arrays[k] = array
-        result = body.results[len(body.results) - len(self.initial) + k]
-        if result is not param:
-            self.spare[k] = state.new_array(param, f"{base}_next")
-
-    def enter(self, params: Sequence[Value]) -> None:
-        """Let a region's parameters be known."""
-        for k, param in enumerate(params):
-            self._know(param, k)
-
-    def leave(self) -> None:
-        """Let the loop's outputs be known."""
-        for k, output in enumerate(self.outputs):
-            self._know(output, k)
-
-    def _know(self, value: Value, k: int) -> None:
-        if k in self.arrays:
-            self.block.state.hold_array(value, self.arrays[k])
-        else:
-            self.block.state.hold(value, self.vars[k])
-
-    def aim(self, inner: Block, results: Sequence[Operand]) -> None:
-        """Say where the body may write what it gives."""
-        params = inner.graph.params[1:]
-        for k, (result, param) in enumerate(zip(results, params, strict=True)):
-            if not isinstance(result, Value) or result.graph is not inner.graph:
-                continue
-            if result in inner.graph.params or result in inner.heirs:
-                continue
-            if list(inner.graph.results).count(result) > 1:
-                continue
-            if k in self.spare and _computed(result):
-                inner.state.targets[result] = self.spare[k]
-            elif k in self.vars and not isinstance(param.type, RefType):
-                inner.heirs[result] = (self.vars[k], param)
-
-    def advance(self, inner: Block, results: Sequence[Operand]) -> None:
-        """Write the end of the body: everything becomes the next at once."""
-        state = inner.state
-        moves: list[tuple[Var, Expr]] = []
-        targets: list[Array] = []
-        sources: list[Array] = []
-        for k, result in enumerate(results):
-            if k in self.spare:
-                assert isinstance(result, Value)
-                if state.buffers[result].array is not self.spare[k]:
-                    inner.copy_into(result, self.spare[k], self.loop)
-                targets += [self.arrays[k], self.spare[k]]
-                sources += [self.spare[k], self.arrays[k]]
-            elif k in self.arrays:
-                assert isinstance(result, Value)
-                array = state.array(result)
-                if array is not self.arrays[k]:
-                    targets.append(self.arrays[k])
-                    sources.append(array)
-            else:
-                moves.append((self.vars[k], state.scalar(result)))
-        move(inner, moves)
-        if targets:
-            state.emit(Swap(tuple(targets), tuple(sources), location_of(self.loop)))
-
-
-def _computed(value: Value) -> bool:
-    """Whether an array is an expression: not what a region gives."""
-    return value.definition is not None and not value.definition.regions
-
-
-def move(block: Block, moves: Sequence[tuple[Var, Expr]]) -> None:
-    """Assign all at once: ``a, b = b, a``, by way of a copy where they go in a ring."""
-    left = [(var, expr) for var, expr in moves if var != expr]
-    while left:
-        read = [expr for _, expr in left]
-        free = next((m for m in left if m[0] not in read), None)
-        if free is None:
-            var = left[0][0]
-            name = var.name.split("%")[0]
-            saved = block.state.names.variable(name, var.dtype, kept=True)
-            block.state.emit(Assign(saved, var))
-            left = [(v, saved if e == var else e) for v, e in left]
-            continue
-        left.remove(free)
-        block.state.emit(Assign(*free))
 
 
 # --- loops -------------------------------------------------------------------------
@@ -272,7 +99,7 @@ def _for(block: Block, equation: Equation) -> None:
         count = _trips(lo, hi, params["step"])
         for stmt in make_room(state, strip, state.scalar(strip.cell), count):
             state.emit(stmt)
-    carried = _Carried(block, equation, equation.inputs[2:])
+    carried = Carried(block, equation, equation.inputs[2:])
     carried.begin(body)
     index = state.names.variable(body.params[0].name or "i", "int64")
     with state.block(loops=1) as stmts, state.index(body.params[0], index):
@@ -292,7 +119,7 @@ def _for(block: Block, equation: Equation) -> None:
         state.hold(trips, counter)
 
 
-def _flag(inner: Block, carried: _Carried) -> Expr:
+def _flag(inner: Block, carried: Carried) -> Expr:
     """Whether this iteration is the last, from before the carried values go on."""
     flag = inner.state.scalar(inner.graph.results[0])
     if flag in carried.vars.values():
@@ -348,7 +175,7 @@ def _while(block: Block, equation: Equation) -> None:
         counter = state.variable(named, kept=True)
         state.mutable.add(counter.name)
         state.emit(Assign(counter, loop_ir.integer(0), location_of(equation)))
-    carried = _Carried(block, equation, equation.inputs)
+    carried = Carried(block, equation, equation.inputs)
     carried.begin(body)
     strip = find_strip(body)
     if strip is not None:
@@ -381,7 +208,7 @@ def _symbols(equation: Equation) -> set[str]:
 
 
 def _test(
-    state_block: Block, condition: Graph, carried: _Carried, counter: Var | None
+    state_block: Block, condition: Graph, carried: Carried, counter: Var | None
 ) -> None:
     state = state_block.state
     carried.enter(condition.params[1:])
@@ -393,7 +220,7 @@ def _test(
     state.emit(If(Op("not", (holds,), "bool"), (Break(),)))
 
 
-def _repeat(block: Block, body: Graph, carried: _Carried, counter: Var | None) -> None:
+def _repeat(block: Block, body: Graph, carried: Carried, counter: Var | None) -> None:
     state = block.state
     carried.enter(body.params[1:])
     inner = Block(state, body)
@@ -474,7 +301,7 @@ def _branch(
             continue
         assert isinstance(result, Value)
         if k in arrays:
-            if _computed(result):
+            if computed(result):
                 state.targets[result] = arrays[k]
         else:
             inner.heirs[result] = (vars_[k], olds[k])
@@ -483,6 +310,24 @@ def _branch(
     for k, result in enumerate(region.results):
         if k in vars_:
             moves.append((vars_[k], state.scalar(result)))
-        elif state.array(result) is not arrays[k]:  # type: ignore[arg-type]
-            inner.copy_into(result, arrays[k], None)  # type: ignore[arg-type]
+            continue
+        assert isinstance(result, Value)
+        buffer = state.buffers.get(result)
+        if buffer is None or buffer.array is not arrays[k]:
+            inner.copy_into(result, arrays[k], None)
     move(inner, moves)
+
+
+_WRITERS: dict[Primitive, Callable[[Block, Equation], None]] = {
+    control.for_: _for,
+    control.while_: _while,
+    control.cond: _cond,
+    control.check: _check,
+    refs.alloc: memory.alloc,
+    refs.copy: memory.copy,
+    refs.load: memory.load,
+    refs.store: memory.write,
+    refs.accumulate: memory.write,
+    storage.reserve: memory.reserve,
+    storage.grow: memory.grow,
+}

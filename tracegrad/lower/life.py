@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tracegrad.ir.graph import Equation, Graph, Value
+from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.types import RefType
 
 
@@ -40,9 +40,9 @@ def captured(regions: Iterable[Graph]) -> Iterator[Value]:
 
 def touched(equation: Equation) -> set[Value]:
     """The Refs that an equation may change, or may give other names."""
-    found = [x for x in equation.inputs if isinstance(x.type, RefType)]
+    found: list[Operand] = list(equation.inputs)
     for region in equation.regions:
         for inner in region.walk():
             if inner.primitive.effect in ("write", "accumulate"):
                 found.append(inner.inputs[0])
-    return {x for x in found if isinstance(x, Value)}
+    return {x for x in found if isinstance(x, Value) and isinstance(x.type, RefType)}

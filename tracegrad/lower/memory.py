@@ -12,6 +12,8 @@ in another order than they are written is made first, in scratch of its own.
 
 from __future__ import annotations
 
+import math
+
 from codegen import loop_ir
 from codegen.loop_ir import (
     Accumulate,
@@ -28,16 +30,18 @@ from codegen.loop_ir import (
     Size,
     Store,
 )
-from tracegrad.errors import ControlFlowError
 from tracegrad.ir.graph import Equation, Literal, Operand, Value
 from tracegrad.ir.primitive import Loop, Primitive
 from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import ArrayType
 from tracegrad.lower import element
 from tracegrad.lower.block import Block
+from tracegrad.lower.buffers import SMALL
 from tracegrad.lower.locations import location_of
+from tracegrad.lower.names import MARK
 from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.roots import Roots, must_store
+from tracegrad.lower.scalars import suffix
 from tracegrad.lower.state import at_entry
 from tracegrad.primitives.structural import slice_, squeeze
 
@@ -88,6 +92,10 @@ def copy(block: Block, equation: Equation) -> None:
 def reserve(block: Block, equation: Equation) -> None:
     """Storage whose lengths are numbers of the program."""
     state, params, (value,) = block.state, equation.params, equation.outputs
+    if not value.type.ndim:
+        number = element.literal(params["fill"] or 0, value.type.dtype)
+        _new_cell(block, value, number, equation)
+        return
     shape: list[Expr] = []
     for axis, operand in enumerate(equation.inputs):
         block.demand([operand])
@@ -103,7 +111,10 @@ def reserve(block: Block, equation: Equation) -> None:
         for part in (p for size in shape for p in loop_ir.nested(size)):
             if isinstance(part, loop_ir.Var):
                 state.names.kept.add(part.name)
-    role: loop_ir.Role = "local" if params["grows"] or not early else "workspace"
+    fixed = math.prod(int(n.value) for n in shape if isinstance(n, loop_ir.Const))
+    small = all(isinstance(n, loop_ir.Const) for n in shape) and fixed <= SMALL
+    local = params["grows"] or not early or small
+    role: loop_ir.Role = "local" if local else "workspace"
     base = value.name or params["name"]
     array = Array(state.names.unique(base), params["dtype"], tuple(shape), role)
     state.adopt([Allocate(array)])
@@ -151,7 +162,8 @@ def load(block: Block, equation: Equation) -> None:
     array = block.stored(base)
     if not value.type.ndim:
         cells = tuple(_position(block, x) for x in index)
-        block.give(value, Load(array, cells, array.dtype), equation)
+        name = array.name.split(MARK)[0] + suffix(cells)
+        block.give(value, Load(array, cells, array.dtype), equation, name)
         return
     _as_slice(block, equation, base, index)
 
@@ -173,7 +185,7 @@ def _as_slice(
     window.definition = Equation(
         slice_, (base, *index_values(index)), made, (), (window,), where
     )
-    block.wait(window.definition, base)
+    block.wait(window.definition)
     if points:
         value.definition = drop
         block.wait(drop)
@@ -190,12 +202,15 @@ def _position(block: Block, operand: Operand) -> Expr:
 
 
 def _start(block: Block, operand: Operand) -> Dim:
-    if operand.type.dtype != "int64":
-        raise ControlFlowError("a window's start is no int64", None)
-    dim = block.state.known_dim(operand)
-    if dim is None:
-        dim = block.state.dim(operand)
-    return dim
+    """Where a window starts: a size, or a symbol for what a variable holds now."""
+    state = block.state
+    if operand.type.dtype == "int64":
+        known = state.known_dim(operand)
+        return state.dim(operand) if known is None else known
+    var = state.names.variable("start", "int64", kept=True)
+    state.emit(Assign(var, Convert(state.scalar(operand), "int64")))
+    assert isinstance(operand, Value)
+    return state.symbol(operand, var)
 
 
 def write(block: Block, equation: Equation) -> None:
@@ -236,8 +251,6 @@ def _to_window(
     """Store an array expression, evaluated in the loop that stores it if it may be."""
     state, ref = block.state, equation.inputs[0]
     assert isinstance(ref, Value)
-    if isinstance(value, Value) and not block.dies(value):
-        block.demand([value])
     starts = tuple(_start(block, x) for x in equation.inputs[2:])
     made = {
         "starts": starts,
@@ -255,8 +268,7 @@ def _to_window(
     operands = [value] if isinstance(value, Value) else []
     equations = [*block.closure(operands), target.definition]
     block.pending[target] = target.definition
-    block.reads[target] = set()
-    block.write(equations, [target])
+    block.write(equations, [*block.shared(equations, [target]), target])
 
 
 def _disturbed(block: Block, target: Value, ref: Value) -> bool:

@@ -210,7 +210,7 @@ class _Chooser:
             for k, inner_body in enumerate(blocks(stmt)):
                 nested_scope = _Scope(scope)
                 if isinstance(stmt, For):
-                    self._choose(stmt.var.name, "int64", nested_scope)
+                    self._choose(stmt.var.name, "index", nested_scope)
                 self.block(inner_body, nested_scope, (*path, position, k))
 
     def _choose(self, name: str, kind: Kind, scope: _Scope) -> None:

@@ -146,16 +146,8 @@ class Rewrite:
                     tuple(map(self.expr, starts)),
                     tuple(map(self.expr, index)),
                 )
-            case Reshape(view, base):
-                return Reshape(self.array(view), self.array(base))
-            case Swap(targets, sources):
-                return replace(
-                    stmt,
-                    targets=tuple(map(self.array, targets)),
-                    sources=tuple(map(self.array, sources)),
-                )
-            case Grow(array, size):
-                return replace(stmt, array=self.array(array), size=self.expr(size))
+            case Reshape() | Swap() | Grow():
+                return self._renaming(stmt)
             case Library(_, outputs, operands):
                 return replace(
                     stmt,
@@ -168,6 +160,19 @@ class Rewrite:
                 return replace(stmt, cond=self.expr(stmt.cond))
             case _:
                 return stmt
+
+    def _renaming(self, stmt: Reshape | Swap | Grow) -> Stmt:
+        match stmt:
+            case Reshape(view, base):
+                return Reshape(self.array(view), self.array(base))
+            case Swap(targets, sources):
+                return replace(
+                    stmt,
+                    targets=tuple(map(self.array, targets)),
+                    sources=tuple(map(self.array, sources)),
+                )
+            case Grow(array, size):
+                return replace(stmt, array=self.array(array), size=self.expr(size))
 
     def _output(self, output: Array | Var) -> Array | Var:
         if isinstance(output, Array):

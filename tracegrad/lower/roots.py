@@ -343,12 +343,11 @@ def _roots(equation: Equation) -> list[Root]:
             return [_scan(equation, value)]
         case _ if name in ("argmax", "argmin"):
             return [_position(equation, value)]
-        case _ if name == "scatter_add":
-            return [_scatter(equation, value)]
         case _ if name == "concatenate":
             return list(_parts(equation, value))
-        case _ if name == "place":
-            return [_place(equation, value)]
+        case _ if name in ("scatter_add", "place"):
+            made = _scatter if name == "scatter_add" else _place
+            return [made(equation, value)]
         case _ if strided_pad(equation):
             return [_strided(equation, value)]
         case _ if name == "reshape" and not unit_reshape(equation):

@@ -7,7 +7,7 @@ once per scope; ``tidy`` later writes what is used once in place of its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen import loop_ir
@@ -363,6 +363,13 @@ class Scalars:
             _compare("greater_equal", position, zero),
             _compare("less", position, self.sizes.expr(size)),
         ]
+
+
+def suffix(cells: Sequence[Expr]) -> str:
+    """The ``_ij`` of what is loaded at a point, if that is short."""
+    texts = [_spelled(cell) for cell in cells]
+    short = all(0 < len(text) <= 3 for text in texts)
+    return "_" + "".join(texts) if short else "_i"
 
 
 def _spelled(position: Expr) -> str:

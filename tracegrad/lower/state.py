@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from codegen import loop_ir
 from codegen.loop_ir import (
@@ -45,6 +46,7 @@ class State:
         loops: how many loops of the program are open.
         holders: the values that each variable has held.
         mutable: variables that are assigned in more than one place.
+        blocks: those that are being written, outermost first.
         roomy: equations that make room where there is room already, by ``id``.
         formulas: variables that are known at entry, and what they are there.
     """
@@ -64,7 +66,9 @@ class State:
         self.holders: dict[str, list[Value]] = {}
         self.mutable: set[str] = set()
         self.roomy: set[int] = set()
+        self.blocks: list[Any] = []
         self._symbols: set[str] = set()
+        self._indices: dict[str, Dim] = {}
         self.formulas: dict[str, Expr] = {}
 
     # --- statements ----------------------------------------------------------------
@@ -94,9 +98,11 @@ class State:
         assert held is not None
         return held
 
-    def variable(self, value: Value, *, kept: bool = False) -> Var:
+    def variable(
+        self, value: Value, name: str | None = None, *, kept: bool = False
+    ) -> Var:
         """A new variable that is named after a value."""
-        name = value.name or self.names.fallback(value)
+        name = value.name or name or self.names.fallback(value)
         return self.names.variable(name, value.type.dtype, kept or bool(value.name))
 
     def hold(self, value: Value, var: Var) -> None:
@@ -163,22 +169,32 @@ class State:
         """Let a loop's index be known in its body."""
         self.hold(param, var)
         self._symbols.add(var.name)
-        name = param.name or ""
-        fresh = not name or self.sizes.knows(name)
-        symbol = self.names.unique(name or "i") if fresh else name
-        before = self.sizes.bind(symbol, var)
-        shadowed = self.sizes.bind(name, var) if fresh and name else None
-        self.facts.vary(symbol)
-        self.dims[param] = Dim.symbol(symbol)
+        # Sizes know it by its name, which an inner loop may have too; what is made of
+        # its value here goes by a symbol that no other loop has.
+        self.dims[param] = self.symbol(param, var)
+        name = param.name
+        if not name:
+            yield
+            return
+        before = self.sizes.bind(name, var) if self.sizes.knows(name) else None
+        outer = self._indices.get(name)
+        self.sizes.bind(name, var)
+        self.facts.vary(name)
+        self._indices[name] = self.dims[param]
         try:
             yield
         finally:
+            del self._indices[name]
+            if outer is not None:
+                self._indices[name] = outer
             if before is not None:
-                self.sizes.bind(symbol, before)
-            elif not fresh:
-                self.sizes.forget(symbol)
-            if shadowed is not None:
-                self.sizes.bind(name, shadowed)
+                self.sizes.bind(name, before)
+            else:
+                self.sizes.forget(name)
+
+    def lasting(self, size: Dim) -> Dim:
+        """A size by symbols that mean the same in loops further in."""
+        return size.substitute(self._indices)
 
     # --- arrays --------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ from tracegrad.traces.slots import (
     rebuilt,
     zeros,
 )
-from tracegrad.traces.stale import MISSING, Lost, Pending, Unsure
+from tracegrad.traces.stale import MISSING, Lost, Pending, Unsure, loaded
 from tracegrad.traces.tracer import Tracer
 
 _RESULT = "<result>"
@@ -397,7 +397,7 @@ def choose(
     branch = Branch(frame, predicate, [*names, _RESULT])
     branch.record(bound(then), bound(otherwise))
     branch.merge(select=True)
-    result = frame.take(_RESULT)
+    result = loaded(frame.machine.memory, "the value", frame.peek(_RESULT))
     frame.put(_RESULT, before)
     return result
 

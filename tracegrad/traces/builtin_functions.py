@@ -194,6 +194,12 @@ def _print(machine: Machine, *values: Any, **options: Any) -> None:
             machine.builder.location,
             "Return the value, or print it outside the traced function.",
         )
+    if machine.memory.staged:
+        raise TracingError(
+            "print() in a branch or loop that is decided at run time.",
+            machine.builder.location,
+            "It would print once, while tracing. Print outside the traced function.",
+        )
     if not machine.silent:
         builtins.print(*values, **options)
 

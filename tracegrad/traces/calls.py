@@ -46,11 +46,8 @@ def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     inline = getattr(type(function), "__tracegrad_inline__", None)
     if inline is not None:  # one of our own transformations
         return inline(function, *args, **kwargs)
-    if machine.builder.location is None:  # the user's function, called by no line of it
-        machine.outside.enter(function, type(function).__name__)
+    _enter_root(machine, function)
     if isinstance(function, MethodType):
-        if machine.outside.owns(function):
-            machine.outside.enter(function.__self__, "self")
         return call(machine, function.__func__, (function.__self__, *args), kwargs)
     if isinstance(function, functools.partial):
         return _call_partial(machine, function, args, kwargs)
@@ -69,6 +66,14 @@ def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     if isinstance(method, FunctionType) and not is_trusted(type(function)):
         return call(machine, method, (function, *args), kwargs)
     return _native(machine, function, args, kwargs)
+
+
+def _enter_root(machine: Machine, function: Any) -> None:
+    """The function that no line of the user's called is from outside, with its self."""
+    if machine.builder.location is None:
+        machine.outside.enter(function, type(function).__name__)
+        if isinstance(function, MethodType):
+            machine.outside.enter(function.__self__, "self")
 
 
 def _call_partial(

@@ -22,7 +22,7 @@ from tracegrad.ir.shapes import size_equals
 from tracegrad.ir.source import Location
 from tracegrad.primitives.identities import dim_of
 from tracegrad.traces.finder import FunctionSource
-from tracegrad.traces.memory import Memory
+from tracegrad.traces.memory import Key, Memory
 from tracegrad.traces.outside import Outside, Place
 from tracegrad.traces.stale import MISSING, loaded
 from tracegrad.traces.tracer import Tracer
@@ -107,6 +107,7 @@ class Frame:
 
     Attributes:
         handling: the exception that an ``except`` block is handling.
+        unrolled: the ``while`` loops around that are run while tracing.
         returned: what ``return`` gave.
     """
 
@@ -125,6 +126,7 @@ class Frame:
         self.values: dict[str, Any] = {}
         self.cells = cells
         self.returned: Any = None
+        self.unrolled: list[Key] = []
         self.handling: BaseException | None = None
         code = source.code
         self._free = frozenset(code.co_freevars)
@@ -154,6 +156,15 @@ class Frame:
     def refused(self, what: str, todo: str) -> TracingError:
         """The error for a construct that can't be traced, at the present line."""
         return TracingError(what, self.machine.builder.location, todo)
+
+    @contextmanager
+    def unrolling(self, key: Key) -> Iterator[None]:
+        """In the body of a ``while`` loop that is run while tracing."""
+        self.unrolled.append(key)
+        try:
+            yield
+        finally:
+            self.unrolled.pop()
 
     # --- variables -----------------------------------------------------------------
 
@@ -203,10 +214,6 @@ class Frame:
             home.values.pop(name, None)
         else:
             home.values[name] = content
-
-    def take(self, name: str) -> Any:
-        """What a name holds that was just put, as a program reads it."""
-        return loaded(self.machine.memory, name, self.peek(name))
 
     def snapshot(self) -> dict[str, Any]:
         """What the names of the function hold."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracegrad import pytree
+from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Assumptions, Dim, assuming
 from tracegrad.ir.types import ArrayType
@@ -144,6 +145,12 @@ def _trace(
         try:
             return _trace_once(function, leaves, tree, name, known, refs, silent=silent)
         except Restart as restart:
+            if restart.key in mutable:
+                raise TracingError(
+                    "an array that is written in place couldn't be made writable.",
+                    restart.where,
+                    "This is a defect of tracegrad: please report it.",
+                ) from None
             mutable.add(restart.key)
 
 

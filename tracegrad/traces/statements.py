@@ -17,7 +17,6 @@ from tracegrad.errors import TracegradError, TracingError
 from tracegrad.traces import assignments
 from tracegrad.traces.branches import Branch, unless_jumped
 from tracegrad.traces.carried import CarryRefs
-from tracegrad.traces.checks import emit_check, message_of
 from tracegrad.traces.conditions import condition
 from tracegrad.traces.exits import (
     BROKE,
@@ -38,7 +37,8 @@ from tracegrad.traces.iteration import (
 )
 from tracegrad.traces.loops import SHORT, For, While, left_by_break
 from tracegrad.traces.memory import Key, Restart
-from tracegrad.traces.names import assigned, may_stop, read
+from tracegrad.traces.names import assigned, may_jump, may_stop, read
+from tracegrad.traces.raising import check_assertion, raise_exception
 from tracegrad.traces.scope import Frame, touches_traced
 from tracegrad.traces.sequences import items
 from tracegrad.traces.stale import Widened
@@ -97,6 +97,9 @@ def _if(
     frame.at(statement.lineno)
     test = condition(frame, value, "the branch")
     if not isinstance(test, Tracer):
+        if isinstance(value, Tracer) and frame.unrolled and may_jump([statement]):
+            # A size decides when a loop ends that has no condition: it isn't unrolled.
+            _stage_if_new(frame)
         return execute(statement.body if test else statement.orelse, frame), rest
     names = bound_by(frame, [statement, *rest])
     branch = Branch(frame, test, names)
@@ -111,6 +114,12 @@ def _if(
         branch.resume(falling[0], partial(unless_jumped, frame, names, after))
         rest = ()
     return branch.merge(), rest
+
+
+def _stage_if_new(frame: Frame) -> None:
+    key = frame.unrolled[-1]
+    if not frame.machine.memory.is_mutable(key):
+        raise Restart(key)
 
 
 def bound_by(frame: Frame, nodes: Sequence[ast.AST]) -> list[str]:
@@ -244,19 +253,39 @@ def _while(statement: ast.While, frame: Frame) -> Signal:
     key = ("staged", frame.code, id(statement))
     if any(assigned([statement.test])):
         statement = _tested_inside(statement)
-    value = evaluate(statement.test, frame)
-    frame.at(statement.lineno)
-    run = partial(_unrolled_while, statement, frame, key)
-    if not isinstance(value, Tracer):
-        if memory.is_mutable(key):
-            return _staged_while(statement, frame)
+    assumptions = frame.machine.builder.assumptions
+    guards = dict(assumptions.guards)
+    value = _tried(statement, frame)
+    run = partial(_unrolled_while, statement, value, frame, key)
+    if not isinstance(value, Tracer) and not memory.is_mutable(key):
         return run()
+    # What this try assumed of sizes, the condition may not need as a region.
+    assumed, assumptions.guards = assumptions.guards, guards
     refused = _attempted(frame, partial(_staged_while, statement, frame))
     if isinstance(refused, Signal):
         return refused
+    assumptions.guards |= assumed
     if isinstance(condition(frame, value, "the loop"), Tracer):
         raise refused
     return _or_refused(run, refused)
+
+
+def _tried(statement: ast.While, frame: Frame) -> Any:
+    """What the condition of a loop gives before the first iteration.
+
+    Raises:
+        TracingError: if it writes to an array, and can't be tried.
+    """
+    memory = frame.machine.memory
+    written = sum(memory.versions.values())
+    value = evaluate(statement.test, frame)
+    frame.at(statement.lineno)
+    if isinstance(value, Tracer) and sum(memory.versions.values()) != written:
+        raise frame.refused(
+            "the condition of a loop writes to an array.",
+            "Write it as while True: with if and break.",
+        )
+    return value
 
 
 def _or_refused(run: Callable[[], Signal], refused: TracingError) -> Signal:
@@ -298,23 +327,28 @@ def _staged_while(statement: ast.While, frame: Frame) -> Signal:
     return _otherwise(statement.orelse, frame)
 
 
-def _unrolled_while(statement: ast.While, frame: Frame, key: Key) -> Signal:
+def _unrolled_while(statement: ast.While, value: Any, frame: Frame, key: Key) -> Signal:
     """Run a loop while tracing, as long as its condition is known.
 
+    value: of the condition, the first time.
+
     Raises:
-        Restart: if it is left by a jump that isn't, or doesn't come to an end.
+        Restart: if that isn't known later on, or the loop doesn't come to an end.
     """
     recorded, count = _recorded(frame), 0
     while True:
-        test = _test(statement, frame)
+        test = condition(frame, value, "the loop")
         if isinstance(test, Tracer):
+            if count and not frame.machine.memory.is_mutable(key):
+                raise Restart(key)  # a loop from the start, not after some iterations
             return _staged_while(statement, frame)
         if not test:
             return execute(statement.orelse, frame)
         count += 1
         if _recorded(frame) > recorded and count > UNROLL_LIMIT:
-            raise Restart(key)
-        signal = execute(statement.body, frame)
+            raise _to_stage(frame, key)
+        with frame.unrolling(key):
+            signal = execute(statement.body, frame)
         clear(frame, CONTINUED)
         if signal is Signal.BREAK:
             left_by_break(frame)
@@ -322,7 +356,18 @@ def _unrolled_while(statement: ast.While, frame: Frame, key: Key) -> Signal:
         if signal is Signal.RETURN:
             return signal
         if jumped(frame) is not False:
-            raise Restart(key)
+            raise _to_stage(frame, key)
+        value = _tried(statement, frame)
+
+
+def _to_stage(frame: Frame, key: Key) -> TracegradError:
+    """Ask for a trace in which a loop is staged; it is in vain to ask twice."""
+    if not frame.machine.memory.is_mutable(key):
+        return Restart(key)
+    return frame.refused(
+        "a loop that can't be staged has no end that is known while tracing.",
+        "Let its condition say when it ends.",
+    )
 
 
 def _recorded(frame: Frame) -> int:
@@ -330,35 +375,6 @@ def _recorded(frame: Frame) -> int:
 
 
 # --- errors and contexts -----------------------------------------------------------
-
-
-def _assert(statement: ast.Assert, frame: Frame) -> None:
-    value = evaluate(statement.test, frame)
-    frame.at(statement.lineno)
-    test = condition(frame, value, "an assertion")
-    if test is True:
-        return
-    arguments = [evaluate(statement.msg, frame)] if statement.msg else []
-    error = AssertionError(*arguments)
-    if not isinstance(test, Tracer):
-        raise error
-    emit_check(frame.machine.memory, test, AssertionError, message_of(error))
-
-
-def _raise(statement: ast.Raise, frame: Frame) -> None:
-    if statement.exc is None:
-        home = frame.home()
-        if home.handling is None:
-            raise RuntimeError("No active exception to reraise")
-        raise home.handling
-    error = evaluate(statement.exc, frame)
-    if isinstance(error, type):
-        error = frame.machine.call(error)
-    frame.at(statement.lineno)
-    frame.machine.raised = error
-    if statement.cause is not None:
-        raise error from evaluate(statement.cause, frame)
-    raise error
 
 
 def _try(statement: ast.Try, frame: Frame) -> Signal:
@@ -450,8 +466,8 @@ _EXECUTE: dict[type[ast.stmt], Callable[[Any, Frame], Signal | None]] = {
     ast.ImportFrom: assignments.import_from,
     ast.For: _for,
     ast.While: _while,
-    ast.Assert: _assert,
-    ast.Raise: _raise,
+    ast.Assert: check_assertion,
+    ast.Raise: raise_exception,
     ast.Try: _try,
     ast.With: _with,
     ast.Return: _return,

@@ -312,9 +312,7 @@ def each_of(view: View, index: Any, value: Any, primitive: Primitive) -> None:
         view, tuple(i if isinstance(i, slice) else slice(None) for i in items)
     )
     rest = [
-        d
-        for d, item in zip(plain.dims, items, strict=True)
-        if isinstance(item, slice)
+        d for d, item in zip(plain.dims, items, strict=True) if isinstance(item, slice)
     ]
     target = (*rest[:at], *shape, *rest[at:])
     dtype: DType = view.type.dtype

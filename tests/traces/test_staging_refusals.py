@@ -1,0 +1,259 @@
+"""What control flow and writes can't be staged: refused at the line, with advice."""
+
+import numpy as np
+import pytest
+
+from tests.traces.running import run, traced
+from tracegrad.errors import TracingError
+
+X = np.array([0.5, -1.5, 2.0])
+
+
+class Counter:
+    total = 0.0
+
+
+def listed_over_data(x):
+    return sum([x[0] * k for k in range(int(x[2]))])
+
+
+def stepped_by_data(x):
+    s = 0.0
+    for i in range(0, 10, int(x[2])):
+        s += i
+    return s
+
+
+def prints_in_a_branch(x):
+    if x[0] > 0:
+        print(x[0])
+    return x
+
+
+def prints_in_a_loop(x):
+    for _ in range(int(x[2])):
+        print("step")
+    return x
+
+
+def appends_under_a_branch(x):
+    parts = []
+    if x[0] > 0:
+        parts.append(x[0])
+    return parts
+
+
+def appends_as_often_as_data_says(x):
+    parts = []
+    for k in range(int(x[2])):
+        parts.append(k * x[0])
+    return sum(parts)
+
+
+def changes_an_object(x):
+    counter = Counter()
+    if x[0] > 0:
+        counter.total = x[0]
+    return counter.total
+
+
+def changes_a_dict(x):
+    found = {"n": 0}
+    while x[0] < 10.0:
+        found["n"] += 1
+        x = x * 2.0
+    return found["n"]
+
+
+def rebinds_outside(x):
+    count = 0.0
+
+    def add(v):
+        nonlocal count
+        count += v
+
+    if x[0] > 0:
+        add(x[0])
+    return count
+
+
+def starts_as_none(x):
+    best = None
+    k = 0.0
+    while k < x[2]:
+        if best is None or k > best:
+            best = k
+        k += 1.0
+    return best
+
+
+def different_objects(x):
+    mode = "up" if x[0] > 0 else "down"
+    return x if mode == "up" else -x
+
+
+def different_shapes(x):
+    y = x if x[0] > 0 else x[:2]
+    return y * 2.0
+
+
+def value_or_none(x):
+    if x[0] > 0:
+        return x
+    return None
+
+
+def value_or_nothing(x):
+    for v in x:
+        if v > 1.0:
+            return v
+
+
+def writes_in_a_condition(x):
+    y = x.copy()
+
+    def more():
+        y[0] += 1.0
+        return y[0]
+
+    while more() < 3.0:
+        pass
+    return y
+
+
+def exchanges_with_another(x):
+    u, v, w = x.copy(), x.copy(), x.copy()
+    for i in range(int(x[2])):
+        u[0] = v[1] = w[2] = x[i]
+        u, v = v, w
+    return u
+
+
+def uses_an_exchanged_array(x):
+    u, v = x.copy(), x * 2.0
+    first = u
+    for _ in range(int(x[2])):
+        u[0] = v[1] = 1.0
+        u, v = v, u
+    return first
+
+
+def slices_by_data(x):
+    return x[: int(x[2])].sum()
+
+
+def catches_at_run_time(x):
+    s = 0.0
+    for k in range(int(x[2]) + 3):
+        try:
+            s += x[k]
+        except IndexError:
+            s += 1.0
+    return s
+
+
+def writes_a_carried_array(x):
+    y = x
+    for _ in range(int(x[2])):
+        y[0] = 1.0
+        y = y * 2.0
+    return y
+
+
+def reads_a_stale_alias(x):
+    a, b = x.copy(), x * 2.0
+    a[1] = b[1] = 0.0
+    c = a if x[0] > 0 else b
+    a[0] = 100.0
+    return c
+
+
+def writes_an_alias(x):
+    y = x.copy()
+    y.reshape(3, 1)[0, 0] = 1.0
+    return y
+
+
+def list_of_arrays_by_data(x):
+    return [x, x * 2.0][int(x[2]) - 1]
+
+
+def array_condition(x):
+    while x > 0:
+        x = x - 1.0
+    return x
+
+
+REFUSED = [
+    (listed_over_data, "for k in range(int(x[2]))", "length of a sequence"),
+    (stepped_by_data, "range(0, 10, int(x[2]))", "step of a range"),
+    (prints_in_a_branch, "print(x[0])", "print()"),
+    (prints_in_a_loop, 'print("step")', "print()"),
+    (appends_under_a_branch, "parts.append(x[0])", "changes a list"),
+    (appends_as_often_as_data_says, "parts.append(k * x[0])", "changes a list"),
+    (changes_an_object, "counter.total = x[0]", "changes a Counter"),
+    (changes_a_dict, 'found["n"] += 1', "changes a dict"),
+    (rebinds_outside, "count += v", "nonlocal variable 'count'"),
+    (starts_as_none, "if best is None", "best is a different object"),
+    (different_objects, 'mode = "up" if x[0] > 0', "the value is a different object"),
+    (different_shapes, "x if x[0] > 0 else x[:2]", "has shape"),
+    (value_or_none, "if x[0] > 0", "the returned value is a different object"),
+    (value_or_nothing, "for v in x:", "a value on one path and None on another"),
+    (writes_in_a_condition, "while more() < 3.0", "condition of a loop writes"),
+    (exchanges_with_another, "for i in range", "exchanged in a loop"),
+    (uses_an_exchanged_array, "return first", "that a loop exchanges"),
+    (slices_by_data, "x[: int(x[2])]", "length of a slice depends on"),
+    (catches_at_run_time, "s += x[k]", "raised, and caught, is decided"),
+    (writes_a_carried_array, "y[0] = 1.0", "another array from one iteration"),
+    (reads_a_stale_alias, "return c", "read through one name after it was written"),
+    (writes_an_alias, "y.reshape(3, 1)[0, 0] = 1.0", "through a reshaped view"),
+    (list_of_arrays_by_data, "int(x[2]) - 1", "is indexed by a traced integer"),
+    (array_condition, "while x > 0:", "depends on a traced value"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "why"), REFUSED, ids=[f.__name__ for f, _, _ in REFUSED]
+)
+def test_refused(function, line, why):
+    with pytest.raises(TracingError) as caught:
+        traced(function, X)
+    text = str(caught.value)
+    assert why in text
+    assert (
+        f"in {function.__name__}: " in text or "in more: " in text or "in add: " in text
+    )
+    assert line in text
+    assert len(text.splitlines()) == 3  # what, where, what to do
+
+
+def test_what_is_raised_at_run_time():
+    def beyond(x, k):
+        return x[k[0]]
+
+    with pytest.raises(IndexError, match="out of bounds"):
+        run(beyond, X, np.array([3]))
+
+    def ragged(x, k):
+        s = 0.0
+        for i in range(k[0]):
+            s += x[i : i + 2].sum()
+        return s
+
+    assert run(ragged, X, np.array([2])) == ragged(X, [2])
+    with pytest.raises(NotImplementedError, match="runs past the end"):
+        run(ragged, X, np.array([3]))
+
+
+def test_messages_are_the_programs_own():
+    class Refused(ValueError):
+        pass
+
+    def f(x):
+        if x[0] < 0:
+            raise Refused("negative start")
+        return x
+
+    with pytest.raises(ValueError, match="negative start"):
+        run(f, -X)
+    assert np.array_equal(run(f, X), X)
