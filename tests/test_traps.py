@@ -6,8 +6,13 @@ References are public issue threads, repository#number.
 import numpy as np
 import pytest
 
-from tracegrad import custom_vjp, grad, hessian, jvp, value_and_grad, vjp
-from tracegrad.errors import DifferentiationError, DTypeError
+from tracegrad import custom_vjp, grad, hessian, jit, jvp, value_and_grad, vjp
+from tracegrad.errors import (
+    ArgumentError,
+    DifferentiationError,
+    DTypeError,
+    TracingError,
+)
 
 
 def central(f, x, h=1e-6):
@@ -281,3 +286,42 @@ def test_second_order_of_a_vector_function():
     slope = grad(f)
     rows = [central(lambda v, k=k: slope(v)[k], x) for k in range(3)]
     assert np.allclose(h, rows, atol=1e-6)
+
+
+def scale_into(y, x):
+    y[:] = 2.0 * x + y
+
+
+def test_a_written_argument_that_overlaps_another_is_refused():
+    """Copies at entry would mean something else than the program does."""
+    x = np.arange(4.0)
+    kernel = jit(scale_into)
+    y = np.ones(4)
+    assert kernel(y, x) is None
+    assert np.array_equal(y, 2.0 * x + 1.0)
+    with pytest.raises(ArgumentError, match="share memory"):
+        kernel(x[1:], x[:-1])
+    assert np.array_equal(x, np.arange(4.0))
+
+
+def test_a_gradient_leaves_the_arguments_that_its_function_writes():
+    def total(y, x):
+        scale_into(y, x)
+        return np.sum(y * y)
+
+    x, y = np.arange(3.0), np.ones(3)
+    slope = grad(total, argnums=(0, 1))(y, x)
+    assert np.array_equal(slope[0], 2.0 * (2.0 * x + 1.0))
+    assert np.array_equal(slope[1], 4.0 * (2.0 * x + 1.0))
+    assert np.array_equal(y, np.ones(3))
+    with pytest.raises(ArgumentError, match="share memory"):
+        grad(total)(x, x)
+
+
+def test_a_product_with_a_jacobian_refuses_a_function_that_writes_an_argument():
+    """What the argument holds in the end would be a result without a cotangent."""
+    arguments = (np.ones(3), np.arange(3.0))
+    with pytest.raises(TracingError, match="writes to its argument y"):
+        vjp(scale_into, *arguments)
+    with pytest.raises(TracingError, match="writes to its argument y"):
+        jvp(scale_into, arguments, arguments)

@@ -16,7 +16,13 @@ import numpy as np
 
 from tracegrad import pytree
 from tracegrad.arguments import Binder, Selection
-from tracegrad.errors import ArgumentError, DifferentiationError, DTypeError, ShapeError
+from tracegrad.errors import (
+    ArgumentError,
+    DifferentiationError,
+    DTypeError,
+    ShapeError,
+    TracingError,
+)
 from tracegrad.ir.graph import Builder, Literal, Operand
 from tracegrad.ir.shapes import same_size, show
 from tracegrad.ir.types import ArrayType
@@ -122,10 +128,15 @@ def record(
 
     Raises:
         DTypeError: if a chosen leaf is no float.
+        TracingError: if the function writes to an argument, and not only a scalar
+            result is differentiated.
     """
     machine = machine_in_progress()
     leaves, tree = pytree.flatten((args, kwargs))
     names = binder.names(tree)
+    scalar = (
+        chosen is not None
+    )  # grad: what arguments hold in the end has no part in it
     if chosen is None:
         chosen = [k for k, leaf in enumerate(leaves) if _is_float(leaf)]
     else:
@@ -133,6 +144,13 @@ def record(
     for k in chosen:
         leaves[k] = _differentiable(machine.builder, leaves[k], names[k])
     region = trace_region(machine, function, leaves, tree, chosen)
+    if region.written and not scalar:
+        raise TracingError(
+            f"{binder.title} writes to its argument {names[region.written[0][0]]}: "
+            "only grad differentiates such a function.",
+            machine.builder.location,
+            "Return the array instead, or write to a copy.",
+        )
     machine.stages.setdefault(f"{binder.title}, traced", region.graph)
     region = replace(region, graph=run(PREPARE, region.graph))
     arguments = tuple(leaves[k] for k in chosen)

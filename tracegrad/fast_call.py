@@ -96,6 +96,8 @@ class _Writer:
 
     def function(self) -> Callable[..., Any]:
         """The wrapper, compiled."""
+        if self._spec.traced.exclusive:
+            raise _NotThin
         header, names, arguments = self._header()
         parameters = {"out", *names.values()}
         for path, leaf in self._leaves.items():

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from tracegrad import derivatives
 from tracegrad.arguments import Argnames, Argnums, Binder, PairBinder, Selection
 from tracegrad.compiled import Compiled, Text
-from tracegrad.derivatives import Function, itself, machine_in_progress, record
+from tracegrad.derivatives import Function, machine_in_progress, record
 from tracegrad.traces.scope import current
 
 _kernels: WeakKeyDictionary[Any, dict[str, Compiled]] = WeakKeyDictionary()
@@ -88,10 +88,23 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """
     if current() is not None:
         return _vjp_inside(function, primals)
-    value = _kept(function, "value", lambda: Compiled(itself(function), function, ""))
+    value = _kept(function, "value", lambda: Compiled(_value(function), function, ""))
     out = value(*primals)
     kernel = _kept(function, "pull", lambda: _pull_kernel(function))
     return out, Linear(kernel, primals, many=False)
+
+
+def _value(function: Function) -> Function:
+    """The function, if it can be differentiated."""
+    binder = Binder(function)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        recorded = record(function, binder, *binder.bind(args, kwargs), None)
+        builder = machine_in_progress().builder
+        graph = recorded.region.graph
+        return recorded.returned(builder.inline(graph, recorded.operands))
+
+    return call
 
 
 def _pull_kernel(function: Function) -> Compiled:
@@ -168,7 +181,7 @@ def linearize(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any
     """
     if current() is not None:
         return _linearize_inside(function, primals)
-    value = _kept(function, "value", lambda: Compiled(itself(function), function, ""))
+    value = _kept(function, "value", lambda: Compiled(_value(function), function, ""))
     out = value(*primals)
     kernel = _kept(function, "tangent", lambda: _tangent_kernel(function))
     return out, Linear(kernel, primals, many=True)

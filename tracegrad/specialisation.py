@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,16 @@ class Specialisation:
         Raises:
             GuardFailed: if the sizes, or what is outside, broke an assumption.
         """
+        if self.traced.exclusive:
+            _check_exclusive(leaves)
         inputs = self._inputs(leaves)
         arrays = self._allocated(inputs, buffers or {})
         returned = self.compiled.entry(*inputs, *arrays)
-        return self._nested(returned, arrays)
+        results = self._results(returned, arrays)
+        for written in self.traced.written:  # as the function itself would have done
+            np.copyto(leaves[written.leaf], results[written.result])
+        outputs = [restored(output, results) for output in self.traced.outputs]
+        return pytree.unflatten(self.traced.tree, outputs)
 
     def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
         """The kernel's inputs: the traced leaves, then the hidden ones."""
@@ -127,15 +134,13 @@ class Specialisation:
                 sizes[str(param.name)] = int(x)
         return sizes
 
-    def _nested(self, returned: Any, arrays: Sequence[Any]) -> Any:
-        """The kernel's results in the nest that the function returns."""
+    def _results(self, returned: Any, arrays: Sequence[Any]) -> list[Any]:
+        """The kernel's results: arrays it was given, and scalars it returned."""
         scalars = iter(returned if isinstance(returned, tuple) else (returned,))
-        written = iter(arrays)
-        results = [
-            next(written) if r.type.ndim else next(scalars) for r in self.graph.results
+        filled = iter(arrays)
+        return [
+            next(filled) if r.type.ndim else next(scalars) for r in self.graph.results
         ]
-        outputs = [restored(output, results) for output in self.traced.outputs]
-        return pytree.unflatten(self.traced.tree, outputs)
 
 
 def _outline(statements: Iterable[Any], depth: int) -> Iterator[str]:
@@ -222,6 +227,20 @@ def _check_buffer(
         f"out= must be a {dtype} array of shape {shape}, but it {problem}.",
         todo="Pass np.empty(shape, dtype).",
     )
+
+
+def _check_exclusive(leaves: Sequence[Any]) -> None:
+    """Refuse arguments that share memory, of a function that writes to some.
+
+    Raises:
+        ArgumentError: if two of them do.
+    """
+    arrays = [x for x in leaves if isinstance(x, np.ndarray)]
+    if any(np.may_share_memory(a, b) for a, b in combinations(arrays, 2)):
+        raise ArgumentError(
+            "arguments share memory, and the function writes to an argument.",
+            todo="Pass copies.",
+        )
 
 
 def _check_closed(graph: Graph) -> None:

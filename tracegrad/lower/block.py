@@ -301,14 +301,16 @@ class Block:
         self.wait(twin.definition)
         return twin
 
-    def before_write(self, refs: set[Value], but: Operand | None = None) -> None:
-        """Store what was read of Refs that are about to change, if it is still used."""
+    def before_write(self, refs: set[Value]) -> None:
+        """Store what was read of Refs that are about to change, if it is still used.
+
+        That includes what is about to be written: told again afterwards in terms of the
+        Ref, it would be another value.
+        """
         later = [
             value
             for value in self.pending
-            if self.last.get(value, -1) > self.position
-            and value is not but
-            and self.reads(value) & refs
+            if self.last.get(value, -1) > self.position and self.reads(value) & refs
         ]
         self.demand(later)
 

@@ -237,7 +237,7 @@ def write(block: Block, equation: Equation) -> None:
         combine: loop_ir.Combine | None = "add" if added else None
         block.state.emit(Store(held.array, cells, number, combine, location=where))
         return
-    block.before_write({ref}, value)
+    block.before_write({ref})
     _to_window(block, equation, block.state.array(ref), value, "add" if added else None)
 
 

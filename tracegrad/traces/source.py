@@ -65,8 +65,6 @@ class Output:
 class Written:
     """An argument array that the function writes: what it holds at the end.
 
-    A call must refuse arguments of which a written one overlaps another.
-
     Attributes:
         leaf: its position among the leaves.
         result: the position of its final contents among the graph's results.
@@ -90,6 +88,8 @@ class Traced:
         tree: the nest they go into.
         stages: graphs met on the way, by title: for those who want to look.
         written: the arguments that it writes; their results come last.
+        exclusive: whether some function in it writes an argument, so that arguments
+            which share memory would be seen to change, and must be refused.
     """
 
     graph: Graph
@@ -101,6 +101,7 @@ class Traced:
     tree: pytree.Tree
     stages: dict[str, Graph] = field(default_factory=dict)
     written: tuple[Written, ...] = ()
+    exclusive: bool = False
 
 
 def trace(
@@ -200,6 +201,7 @@ def _trace_once(
         out_tree,
         machine.stages,
         written,
+        any(isinstance(key, tuple) and key[0] == "argument" for key in mutable),
     )
 
 
