@@ -134,9 +134,8 @@ def record(
     machine = machine_in_progress()
     leaves, tree = pytree.flatten((args, kwargs))
     names = binder.names(tree)
-    scalar = (
-        chosen is not None
-    )  # grad: what arguments hold in the end has no part in it
+    # What arguments hold in the end has no part in the gradient of a number.
+    scalar = chosen is not None
     if chosen is None:
         chosen = [k for k, leaf in enumerate(leaves) if _is_float(leaf)]
     else:
