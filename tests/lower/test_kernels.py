@@ -176,3 +176,21 @@ def test_a_loop_invariant_is_computed_outside():
     graph, assumptions = record(function, arguments)
     text = source(lower(graph, assumptions, "f"))
     assert text.index("exp(s)") < text.index("for i")
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, -1])
+def test_a_diagonal_is_read_and_written_where_it_lies(offset):
+    def function(x):
+        square = np.sin(x[:, None] * np.cumsum(x))
+        return np.sum(np.diagonal(square, offset) ** 3)
+
+    x = RNG.normal(size=5)
+    graph, assumptions = record(function, {"x": x})
+    graph = gradient(graph, assumptions, (0,))
+    lowered = lower(graph, assumptions, "f")
+    assert "IndexError" not in source(lowered)
+    value, x_bar = call(lowered, graph, {"x": x}, in_python(lowered.kernel))
+    np.testing.assert_allclose(value, function(x), rtol=1e-13)
+    steps = 1e-30j * np.eye(5)
+    expected = [function(x + step).imag / 1e-30 for step in steps]
+    np.testing.assert_allclose(x_bar, expected, rtol=1e-11, atol=1e-14)

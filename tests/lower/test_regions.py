@@ -14,6 +14,7 @@ from tests.transforms import benchmarks, programs
 from tests.transforms.checking import gradient
 from tests.transforms.staging import W, branch, copy_of, loop, trace, while_loop, zeros
 from tests.transforms.test_programs import BENCHMARKS, CASES
+from tracegrad.api import value_and_grad
 from tracegrad.ir.shapes import Assumptions
 from tracegrad.ir.verifier import verify
 from tracegrad.lower.lower import lower
@@ -340,3 +341,22 @@ def test_golden(name):
     if os.environ.get("TRACEGRAD_GOLDEN") == "write":
         file.write_text(text + "\n", encoding="utf-8")
     assert file.read_text(encoding="utf-8") == text + "\n"
+
+
+def test_a_factor_that_is_used_before_and_after_a_loop_is_computed_once():
+    def likelihood(theta, y):
+        n = y.shape[0]
+        K = np.empty((n, n))
+        for i in range(n):
+            for j in range(n):
+                K[i, j] = theta[0] * np.exp(-((y[i] - y[j]) ** 2))
+        L = np.linalg.cholesky(K)
+        return np.sum(np.log(np.diag(L)))
+
+    both = value_and_grad(likelihood)
+    theta, y = np.array([1.3]), np.array([0.1, 2.0, 4.0])
+    value, theta_bar = both(theta, y)
+    assert value == pytest.approx(likelihood(theta, y), rel=1e-13)
+    # The determinant of a multiple: its logarithm grows by n/2 per unit of log(theta).
+    np.testing.assert_allclose(theta_bar, 1.5 / theta, rtol=1e-12)
+    assert both.source.count("] = np.linalg.cholesky(") == 1

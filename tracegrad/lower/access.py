@@ -17,6 +17,8 @@ from typing import TypeAlias
 
 from tracegrad.ir.graph import Equation, Operand, Value
 from tracegrad.ir.shapes import Dim, Shape
+from tracegrad.primitives import elementwise
+from tracegrad.primitives.identities import constant, made_by
 
 ZERO = Dim.constant(0)
 ONE = Dim.constant(1)
@@ -169,27 +171,49 @@ def _gather(equation: Equation, index: Indices) -> Indices:
     result: list[Index] = []
     for axis, size in enumerate(source.type.shape):
         if axis in taken:
-            result.append(_element(taken[axis], at, size))
+            result.append(element(taken[axis], at, size))
         else:
             result.append(next(rest))
     return tuple(result)
 
 
-def _element(array: Operand, at: Indices, size: Dim) -> Index:
-    """The index that an index array holds; counting up from zero needs no array."""
-    operand = array
+def element(array: Operand, at: Indices, size: Dim) -> Index:
+    """The index that an index array holds; counting up needs no array."""
+    operand, at = _unmapped(array, at)
+    counter, start = operand, 0
+    place = at
+    while (terms := _plus_constant(counter)) is not None:
+        start += terms[1]
+        counter, place = _unmapped(terms[0], place)
+    if isinstance(counter, Value) and counter.definition is not None:
+        made = counter.definition
+        if made.primitive.name == "iota":
+            room = (size - start - Dim.of(made.params["size"])).value
+            if start >= 0 and room is not None and room >= 0:
+                return shift(place[0], Dim.constant(start), 1)
+    return Gathered(operand, at, size)
+
+
+def _unmapped(operand: Operand, at: Indices) -> tuple[Operand, Indices]:
+    """An element followed to where no index map renames it."""
     while isinstance(operand, Value) and is_map(operand.definition):
         assert operand.definition is not None
         if operand.definition.primitive.name == "gather":
             break
         operand, at = pull(operand.definition, at)
-    if isinstance(operand, Value) and operand.definition is not None:
-        made = operand.definition
-        if made.primitive.name == "iota":
-            room = (size - Dim.of(made.params["size"])).value
-            if room is not None and room >= 0:
-                return at[0]
-    return Gathered(operand, at, size)
+    return operand, at
+
+
+def _plus_constant(operand: Operand) -> tuple[Operand, int] | None:
+    """The terms of a sum of integers and a constant."""
+    made = made_by(operand, elementwise.add)
+    if made is None:
+        return None
+    for term, other in (made.inputs, made.inputs[::-1]):
+        number = constant(other)
+        if isinstance(number, int):
+            return term, number
+    return None
 
 
 def _unit_axes(equation: Equation, index: Indices) -> Indices:

@@ -230,10 +230,12 @@ class Block:
         costs = Costs(equations, set(state.buffers) | set(wanted))
         inside = {id(equation) for equation in equations}
         others = [e for e in self.pending.values() if id(e) not in inside]
-        found = []
-        for equation in equations:
+        found: list[Value] = []
+        # What is told again later, rather than stored, needs its own operands then.
+        told: set[Operand] = set()
+        for equation in reversed(equations):
             for value in equation.outputs:
-                later = self.last.get(value, -1) > self.position
+                later = value in told or self.last.get(value, -1) > self.position
                 later = later or any(value in e.inputs for e in others)
                 if value in wanted or not later:
                     continue
@@ -243,7 +245,9 @@ class Block:
                     or costs.of(value)[0] >= DEAR
                 ):
                     found.append(value)
-        return found
+                else:
+                    told.update(equation.inputs)
+        return found[::-1]
 
     def write(self, equations: list[Equation], wanted: list[Value]) -> None:
         """Write the loops of some equations."""

@@ -23,10 +23,10 @@ from tracegrad.lower.access import (
     ZERO,
     Affine,
     Fixed,
-    Gathered,
     Index,
     Indices,
     Window,
+    element,
     gathers,
     identity,
     is_map,
@@ -422,7 +422,7 @@ def _scatter(equation: Equation, value: Value) -> Root:
     rest = iter(index[:position] + index[position + count :])
     taken = dict(zip(params["axes"], arrays, strict=True))
     target = tuple(
-        Gathered(taken[axis], at, size) if axis in taken else next(rest)
+        element(taken[axis], at, size) if axis in taken else next(rest)
         for axis, size in enumerate(value.type.shape)
     )
     extents = _extents(updates.type.shape)

@@ -231,6 +231,15 @@ def _sink_expand(
 # --- exact identities --------------------------------------------------------------
 
 
+def _add_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    x, y = inputs
+    if x.type.dtype != "int64":
+        return None  # -0.0 + 0 is 0.0
+    if constant(x) == 0:
+        return y
+    return x if constant(y) == 0 else None
+
+
 def _multiply_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
     x, y = inputs
     if constant(x) == 1 and constant(x) is not True:
@@ -364,6 +373,7 @@ def _reduce_sum_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | N
 
 
 EXACT: dict[Primitive, Identity] = {
+    ew.add: _add_exact,
     ew.multiply: _multiply_exact,
     ew.divide: _divide_exact,
     ew.negative: _negative_exact,
