@@ -8,18 +8,14 @@ tangents beside its values; a Ref has a dual Ref, to which the same happens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from tracegrad.errors import DifferentiationError
 from tracegrad.ir.graph import Builder, Equation, Graph, Operand, Value, substitute
-from tracegrad.ir.primitive import Elementwise, General, Linear
-from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import refs, storage
-from tracegrad.primitives.identities import filled
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
 from tracegrad.transforms.activity import varied
 from tracegrad.transforms.regions import Carried, body_of, carried, is_loop, is_ref
+from tracegrad.transforms.rules import push
 
 
 def jvp(
@@ -108,7 +104,7 @@ class _Push:
         dots = [self._dot(x) for x in equation.inputs]
         tangents = [None if d is None else Tracer(builder, d) for d in dots]
         outs = [Tracer(builder, self._known[o]) for o in equation.outputs]
-        found = tangents_of(equation, primals, tangents, outs)
+        found = push(equation.primitive, equation.params, primals, tangents, outs)
         for output, tangent in zip(equation.outputs, found, strict=True):
             if tangent is not None and output.type.differentiable:
                 self._name(output, tangent.operand)
@@ -219,77 +215,3 @@ class _Push:
 
 def _dotted(value: Value) -> str | None:
     return f"{value.name}_dot" if value.name else None
-
-
-def tangents_of(
-    equation: Equation, primals: list[Any], tangents: list[Any], outs: list[Any]
-) -> list[Any]:
-    """The tangents of an equation's outputs, by its primitive's rule."""
-    params = equation.params
-    primitive = equation.primitive
-    match primitive.rule:
-        case None:
-            return [None] * len(outs)
-        case Elementwise(partials, singular):
-            return [_elementwise(partials, singular, params, primals, tangents, outs)]
-        case Linear() as rule:
-            return [_linear(equation, rule, primals, tangents)]
-        case General(jvp=rule):
-            result = rule(primals, tangents, outs, **params)
-            return list(result) if isinstance(result, tuple) else [result]
-    raise DifferentiationError(f"{primitive.name} has no derivative.")
-
-
-def _elementwise(
-    partials: Any,
-    singular: tuple[int, ...],
-    params: Any,
-    primals: list[Any],
-    tangents: list[Any],
-    outs: list[Any],
-) -> Any:
-    total = None
-    for k, partial in enumerate(partials(*outs, *primals, **params)):
-        if partial is None or tangents[k] is None:
-            continue
-        term = scale(tangents[k], partial, safe=k in singular)
-        total = term if total is None else total + term
-    return total
-
-
-def _linear(
-    equation: Equation, rule: Linear, primals: list[Any], tangents: list[Any]
-) -> Any:
-    primitive, params = equation.primitive, equation.params
-    positions = [
-        k for k, t in enumerate(tangents) if t is not None and k in rule.transposes
-    ]
-    if rule.joint:
-        operands = [
-            (tangents[k] if tangents[k] is not None else zeros_like(x))
-            if k in rule.transposes
-            else x
-            for k, x in enumerate(primals)
-        ]
-        return primitive(*operands, **params) if positions else None
-    total = None
-    for k in positions:
-        term = primitive(*primals[:k], tangents[k], *primals[k + 1 :], **params)
-        total = term if total is None else total + term
-    return total
-
-
-def scale(cotangent: Any, partial: Any, *, safe: bool) -> Any:
-    """A (co)tangent times a partial; with ``safe``, exact zeros stay exact zeros."""
-    if isinstance(partial, (int, float)):
-        if partial == 1:
-            return cotangent
-        return -cotangent if partial == -1 else partial * cotangent
-    if partial.dtype != cotangent.dtype:  # a mask of plain numbers
-        partial = cmp.convert(partial, dtype=str(cotangent.dtype))
-    return cmp.zero_safe_mul(cotangent, partial) if safe else cotangent * partial
-
-
-def zeros_like(x: Tracer) -> Tracer:
-    """Zeros of a tracer's type."""
-    return Tracer(x.builder, filled(x.builder, 0, x.type))

@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracegrad.errors import DifferentiationError
 from tracegrad.ir.graph import (
     Builder,
     Equation,
@@ -35,7 +34,6 @@ from tracegrad.ir.graph import (
     Value,
     substitute,
 )
-from tracegrad.ir.primitive import Elementwise, General, Linear
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs, storage, structural
@@ -43,7 +41,6 @@ from tracegrad.primitives.control import cond, for_
 from tracegrad.primitives.indexing import gather
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
-from tracegrad.transforms.jvp import scale
 from tracegrad.transforms.regions import (
     Carried,
     body_of,
@@ -53,6 +50,7 @@ from tracegrad.transforms.regions import (
     walk_in,
     written,
 )
+from tracegrad.transforms.rules import pull
 from tracegrad.transforms.scatter import add_gathered, add_slice
 
 _INDEX = ArrayType("int64")
@@ -180,7 +178,16 @@ class Sweep:
         if self._in_place(equation, bars[0]):
             return
         live = [isinstance(x, Value) and x in self._active for x in equation.inputs]
-        for x, contribution in pulled(equation, primals, outs, tracers, live):
+        found = pull(
+            equation.primitive,
+            equation.params,
+            primals,
+            outs,
+            tracers,
+            live,
+            equation.location,
+        )
+        for x, contribution in zip(equation.inputs, found, strict=True):
             if contribution is not None:
                 self.add(x, contribution)
 
@@ -378,39 +385,6 @@ class Sweep:
             return cells.zero(self._builder, value.type)
         operand: Operand = total.operand
         return operand
-
-
-def pulled(
-    equation: Equation,
-    primals: list[Any],
-    outs: list[Any],
-    bars: list[Any],
-    live: list[bool],
-) -> list[tuple[Operand, Any]]:
-    """What a primitive's rule gives its operands."""
-    params, inputs = equation.params, equation.inputs
-    match equation.primitive.rule:
-        case Elementwise(partials, singular) if partials is not None:
-            entries = enumerate(partials(*outs, *primals, **params))
-            return [
-                (inputs[k], scale(bars[0], partial, safe=k in singular))
-                for k, partial in entries
-                if partial is not None and live[k]
-            ]
-        case Linear(transposes):
-            return [
-                (x, transposes[k](bars[0], *primals, **params))
-                for k, x in enumerate(inputs)
-                if live[k] and k in transposes
-            ]
-        case General(vjp=rule):
-            found = rule(bars, primals, outs, **params)
-            return list(zip(inputs, found, strict=True))
-    raise DifferentiationError(
-        f"{equation.primitive.name} has no derivative.",
-        equation.location,
-        "Wrap it in stop_gradient, or give it a custom_vjp.",
-    )
 
 
 def trip_count(lo: Any, hi: Any, step: int) -> Any:
