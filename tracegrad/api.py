@@ -164,7 +164,8 @@ def jacobian(
     """The Jacobian of a function of arrays.
 
     Args:
-        function: returns floats or arrays of floats, nested as you like.
+        function: returns floats or arrays of floats, nested as you like. One that
+            writes to arguments is taken as if it returned them: see ``vjp``.
         argnums: see ``grad``.
         argnames: see ``grad``.
         mode: "forward" computes column by column, "reverse" row by row, "auto"

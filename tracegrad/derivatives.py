@@ -21,15 +21,17 @@ from tracegrad.errors import (
     DifferentiationError,
     DTypeError,
     ShapeError,
-    TracingError,
 )
-from tracegrad.ir.graph import Builder, Literal, Operand
+from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import same_size, show
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.identities import filled
+from tracegrad.traces.memory import Memory
+from tracegrad.traces.overlaps import apart
 from tracegrad.traces.scope import Machine, current
 from tracegrad.traces.source import Region, trace_region
 from tracegrad.traces.tracer import Tracer, convert, dtype_name, lift
+from tracegrad.transforms.custom_call import free_values
 from tracegrad.transforms.jvp import jvp
 from tracegrad.transforms.pipeline import PREPARE, run
 from tracegrad.transforms.vjp import vjp
@@ -116,6 +118,8 @@ def record(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     chosen: Sequence[int] | None,
+    *,
+    returning: bool = True,
 ) -> Recorded:
     """Record a function on arguments.
 
@@ -125,35 +129,58 @@ def record(
         args: bound positional arguments.
         kwargs: bound keyword arguments.
         chosen: positions of the leaves to differentiate; None for every float.
+        returning: whether what an argument that the function writes holds at the end
+            is a result of it.
 
     Raises:
+        ArgumentError: if an argument that it writes shares memory with another array.
         DTypeError: if a chosen leaf is no float.
-        TracingError: if the function writes to an argument, and not only a scalar
-            result is differentiated.
     """
     machine = machine_in_progress()
     leaves, tree = pytree.flatten((args, kwargs))
     names = binder.names(tree)
-    # What arguments hold in the end has no part in the gradient of a number.
-    scalar = chosen is not None
+    given = list(leaves)
     if chosen is None:
         chosen = [k for k, leaf in enumerate(leaves) if _is_float(leaf)]
     else:
         chosen = [k for k in chosen if not _is_static(leaves[k])]
     for k in chosen:
         leaves[k] = _differentiable(machine.builder, leaves[k], names[k])
-    region = trace_region(machine, function, leaves, tree, chosen)
-    if region.written and not scalar:
-        raise TracingError(
-            f"{binder.title} writes to its argument {names[region.written[0][0]]}: "
-            "only grad differentiates such a function.",
-            machine.builder.location,
-            "Return the array instead, or write to a copy.",
-        )
+    region = trace_region(machine, function, leaves, tree, chosen, returning=returning)
+    for k in region.written:
+        _check_apart(machine, binder.title, region.graph, given, names, k)
     machine.stages.setdefault(f"{binder.title}, traced", region.graph)
     region = replace(region, graph=run(PREPARE, region.graph))
     arguments = tuple(leaves[k] for k in chosen)
     return Recorded(machine, region, arguments, tuple(names[k] for k in chosen))
+
+
+def _check_apart(
+    machine: Machine,
+    title: str,
+    graph: Graph,
+    leaves: Sequence[Any],
+    names: Sequence[str],
+    written: int,
+) -> None:
+    """Refuse an argument that is written and is known by another name as well."""
+    others = [x for k, x in enumerate(leaves) if k != written and _is_array(x)]
+    others += [Tracer(machine.builder, x) for x in _closed_over(machine.memory, graph)]
+    if apart(machine.memory, leaves[written], others) is not None:
+        raise ArgumentError(
+            f"{title} writes to its argument {names[written]}, which shares memory "
+            "with another array that it uses.",
+            machine.builder.location,
+            f"Pass a copy: {names[written]}.copy().",
+        )
+
+
+def _closed_over(memory: Memory, graph: Graph) -> list[Value]:
+    """The arrays around that a function uses, other than its arguments' contents."""
+    copies = memory.sources.keys()
+    body = [e for e in graph.equations if copies.isdisjoint(e.outputs)]
+    used = free_values(replace(graph, equations=body))
+    return [x for x in used if x.type.ndim and x.graph is not graph]
 
 
 def check_selected(
@@ -174,6 +201,10 @@ def check_selected(
 def _is_static(leaf: Any) -> bool:
     """Whether a leaf is an object of configuration: it has no derivative."""
     return not isinstance(leaf, (Tracer, np.ndarray, np.generic, int, float, complex))
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, (Tracer, np.ndarray)) and leaf.ndim > 0
 
 
 def _is_float(leaf: Any) -> bool:
@@ -217,7 +248,8 @@ def value_and_grad(
         groups = selection.groups(binder, args, kwargs)
         chosen = [k for group in groups for k in group]
         check_selected(binder, groups, args, kwargs)
-        recorded = record(function, binder, args, kwargs, chosen)
+        # What arguments hold in the end has no part in the gradient of a number.
+        recorded = record(function, binder, args, kwargs, chosen, returning=False)
         _check_scalar(recorded, binder.title, has_aux)
         seeds: list[Operand | None] = [None] * len(recorded.region.graph.results)
         if isinstance(recorded.region.outputs[0], Tracer):
@@ -333,10 +365,11 @@ def pullback(function: Function) -> Function:
 def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
     """What a recorded function returned, and its arguments' cotangents."""
     region = recorded.region
-    given, tree = pytree.flatten(cotangent)
-    if tree != region.tree:
+    given = pytree.matched(region.tree, cotangent)
+    if given is None:
         raise ArgumentError(
-            f"the cotangent's structure is {tree}, the output's is {region.tree}.",
+            f"the cotangent's structure is {pytree.structure(cotangent)}, the "
+            f"output's is {region.tree}.",
             todo="Pass a cotangent for each output, in the same nest.",
         )
     builder = recorded.machine.builder
@@ -362,10 +395,11 @@ def _directions(
 ) -> list[Operand | None]:
     """One operand per chosen leaf, of that leaf's type."""
     own, tree = pytree.flatten(tuple(primals))
-    given, other = pytree.flatten(tuple(tangents))
-    if tree != other:
+    given = pytree.matched(tree, tuple(tangents))
+    if given is None:
         raise ArgumentError(
-            f"the {kind}s' structure is {other}, the primals' is {tree}.",
+            f"the {kind}s' structure is {pytree.structure(tuple(tangents))}, the "
+            f"primals' is {tree}.",
             todo=f"Pass a {kind} for each primal, in the same nest.",
         )
     builder = recorded.machine.builder

@@ -1,6 +1,12 @@
 """Products with the Jacobian: ``vjp``, ``jvp``, ``linearize`` and ``hvp``.
 
 Their kernels are kept per function: calling ``vjp(f, x)`` again compiles nothing.
+
+A function that writes to its arguments is differentiated as if it returned them. What
+they hold at the end are results, which come after what it returns: one that is written
+and not returned follows a result, or is the result of a function that returns None. So
+``def step(u, out)`` counts as if it ended with ``return out``; its initial contents are
+an argument like any other. The caller's arrays stay as they are.
 """
 
 from __future__ import annotations
@@ -71,20 +77,34 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """A function's result, and its pullback at a point.
 
     Args:
-        function: of the primals, nested as you like.
+        function: of the primals, nested as you like. One that writes to arguments is
+            taken as if it returned them (after its own result, if it has one), and
+            nothing is written to the primals.
         primals: the point; other than floats, they have no cotangents.
 
     Returns:
-        The result, and a function from a cotangent (like the result) to a tuple of the
-        primals' cotangents. It may be called often; its kernel is compiled once.
+        The result, and a function from a cotangent (like the result; None in it stands
+        for zero) to a tuple of the primals' cotangents. For an argument that is written
+        that is the cotangent of its initial contents. The function may be called often;
+        its kernel is compiled once.
 
     Raises:
+        ArgumentError: if an argument that is written shares memory with another.
         TracegradError: if the function can't be traced, or a cotangent doesn't fit.
 
     >>> import numpy as np
     >>> out, pull = vjp(lambda x: x**2, np.array([1.0, 2.0]))
     >>> pull(np.array([1.0, 10.0]))
     (array([ 2., 40.]),)
+
+    >>> def square(x, out):  # as if it ended with: return out
+    ...     for i in range(1, len(x)):
+    ...         out[i] = x[i] ** 2
+    >>> out, pull = vjp(square, np.array([1.0, 2.0]), np.array([5.0, 5.0]))
+    >>> out
+    array([5., 4.])
+    >>> pull(np.array([1.0, 10.0]))
+    (array([ 0., 40.]), array([1., 0.]))
     """
     if current() is not None:
         return _vjp_inside(function, primals)
@@ -138,14 +158,16 @@ def jvp(
     """A function's result, and its derivative along a direction.
 
     Args:
-        function: of the primals.
+        function: of the primals. One that writes to arguments is taken as if it
+            returned them: see ``vjp``.
         primals: the point, a tuple of arguments.
-        tangents: the direction, nested like the primals.
+        tangents: the direction, nested like the primals; None in it stands for zero.
 
     Returns:
         The result and its tangent.
 
     Raises:
+        ArgumentError: if an argument that is written shares memory with another.
         TracegradError: if the function can't be traced, or a tangent doesn't fit.
 
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))

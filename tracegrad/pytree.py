@@ -58,6 +58,22 @@ def leaves(value: Any) -> list[Any]:
     return flatten(value)[0]
 
 
+def matched(tree: Tree, value: Any) -> list[Any] | None:
+    """For each leaf of a structure, what a nest has there; None if it is another nest.
+
+    None, an empty nest, stands for the absence of a leaf.
+
+    >>> matched(structure((1.0, [2.0])), (None, [3.0]))
+    [None, 3.0]
+    """
+    leaves(value)  # so that every type in it is known
+    try:
+        found: list[Any] = tree.flatten_up_to(value)
+    except ValueError:
+        return None
+    return found if all(x is None or is_leaf(structure(x)) for x in found) else None
+
+
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     """The same nest with the function applied to each leaf."""
     found, tree = flatten(value)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -89,9 +88,9 @@ class Specialisation:
         Raises:
             GuardFailed: if the sizes, or what is outside, broke an assumption.
         """
-        if self.traced.exclusive:
-            _check_exclusive(leaves)
         inputs = self._inputs(leaves)
+        if self.traced.exclusive:
+            self._check_exclusive(leaves)
         arrays = self._allocated(inputs, buffers or {})
         returned = self.compiled.entry(*inputs, *arrays)
         results = self._results(returned, arrays)
@@ -105,6 +104,23 @@ class Specialisation:
         pairs = zip(self.traced.leaves, leaves, strict=True)
         inputs = [_prepared(x, leaf) for leaf, x in pairs if leaf.traced]
         return inputs + [_captured(c.read(), c.leaf) for c in self.traced.captures]
+
+    def _check_exclusive(self, leaves: Sequence[Any]) -> None:
+        """Refuse arrays that share memory with one that is written.
+
+        Raises:
+            ArgumentError: naming both.
+        """
+        pairs = zip(self.traced.leaves, leaves, strict=True)
+        arrays = [(leaf.name, x) for leaf, x in pairs if leaf.traced]
+        arrays += [(c.leaf.name, c.read()) for c in self.traced.captures]
+        for first, second in self.traced.exclusive:
+            (written, a), (other, b) = arrays[first], arrays[second]
+            if np.may_share_memory(a, b):
+                raise ArgumentError(
+                    f"{written} and {other} share memory, and {written} is written.",
+                    todo=f"Pass a copy: {other}.copy().",
+                )
 
     def _allocated(
         self, inputs: Sequence[Any], buffers: dict[int, Any]
@@ -227,20 +243,6 @@ def _check_buffer(
         f"out= must be a {dtype} array of shape {shape}, but it {problem}.",
         todo="Pass np.empty(shape, dtype).",
     )
-
-
-def _check_exclusive(leaves: Sequence[Any]) -> None:
-    """Refuse arguments that share memory, of a function that writes to some.
-
-    Raises:
-        ArgumentError: if two of them do.
-    """
-    arrays = [x for x in leaves if isinstance(x, np.ndarray)]
-    if any(np.may_share_memory(a, b) for a, b in combinations(arrays, 2)):
-        raise ArgumentError(
-            "arguments share memory, and the function writes to an argument.",
-            todo="Pass copies.",
-        )
 
 
 def _check_closed(graph: Graph) -> None:

@@ -17,7 +17,7 @@ from tracegrad import pytree
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
-from tracegrad.ir.types import RefType, Type
+from tracegrad.ir.types import Type
 from tracegrad.traces.exits import BROKE, RETURNED, VALUE
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.scope import name_value
@@ -34,7 +34,7 @@ from tracegrad.traces.slots import (
 )
 from tracegrad.traces.stale import MISSING, Lost, Pending, Unsure
 from tracegrad.traces.tracer import Tracer
-from tracegrad.traces.views import View, whole_view
+from tracegrad.traces.views import whole_view
 
 _BOOL = Literal(False, "bool")
 
@@ -307,57 +307,3 @@ def _fits(layout: Layout, content: Any) -> bool:
     if content is MISSING or isinstance(content, (Lost, Pending)):
         return False
     return pytree.structure(content) == layout.tree
-
-
-def exchanged_refs(memory: Memory, entries: list[Carried]) -> list[Carried]:
-    """The names between which Refs of the program around are exchanged.
-
-    Raises:
-        Restart: if an array is exchanged with a Ref, and is none yet.
-    """
-    known = {id(c.entry): c for c in entries if isinstance(c.entry, Tracer)}
-    bases = {c.entry.base: c for c in entries if _is_ref(c.entry)}
-    found: dict[int, Carried] = {}
-    for c in entries:
-        if c.exchanged or c.end is c.entry:
-            continue
-        other = bases.get(c.end.base) if _is_ref(c.end) else known.get(id(c.end))
-        if other is None or not (_is_ref(c.entry) or _is_ref(other.entry)):
-            continue
-        for one in (c, other):
-            if not _is_ref(one.entry):
-                memory.require_ref(one.entry)
-            found[id(one)] = one
-    return list(found.values())
-
-
-def _is_ref(content: Any) -> bool:
-    return isinstance(content, View) and content.whole and content.mutable
-
-
-def check_permutation(memory: Memory, entries: list[Carried]) -> None:
-    """Refuse to exchange Refs with anything but each other.
-
-    Raises:
-        TracingError: if the loop doesn't.
-    """
-    carried = [c for c in entries if c.exchanged]
-    own = {c.params[0] for c in carried}
-    ends = [c.end.base for c in carried if _is_ref(c.end)]
-    if len(ends) != len(carried) or set(ends) != own:
-        names = ", ".join(c.name for c in carried)
-        raise TracingError(
-            f"the arrays {names} are exchanged in a loop, and not only with each "
-            "other.",
-            memory.builder.location,
-            "Copy elements instead: u[:] = v.",
-        )
-
-
-def poison_others(memory: Memory, entries: list[Carried]) -> None:
-    """Let Refs that a loop exchanges be known only by the names that it exchanges."""
-    for c in entries:
-        if c.exchanged and isinstance(c.entry.base.type, RefType):
-            memory.exchanged[c.entry.base] = (
-                f"an array that a loop exchanges is used by another name than {c.name}."
-            )

@@ -22,14 +22,13 @@ from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import ArrayType, scalar
 from tracegrad.primitives.control import for_, while_
 from tracegrad.traces.branches import Body, choose, guarded
-from tracegrad.traces.carried import (
-    Carried,
-    CarryRefs,
+from tracegrad.traces.carried import Carried, CarryRefs
+from tracegrad.traces.conditions import opposite
+from tracegrad.traces.exchanged import (
     check_permutation,
     exchanged_refs,
     poison_others,
 )
-from tracegrad.traces.conditions import opposite
 from tracegrad.traces.exits import (
     BROKE,
     CONTINUED,
@@ -170,10 +169,10 @@ class Loop(ABC):
         with self._inside():
             self._refuse_growth()
             results = [x for c in self.carried for x in c.results(self.memory)]
-        poison_others(self.memory, self.carried)
         outputs = iter(self._emit(initial, results))
         found = [[next(outputs) for _ in c.types] for c in self.carried]
         trips = Tracer(self.builder, next(outputs), weak=True)
+        poison_others(self.memory, self.carried, found, trips)
         for c, values in zip(self.carried, found, strict=True):
             outcome = c.outcome(self.memory, values, lambda: self._ran(trips))
             self.frame.put(c.name, outcome)

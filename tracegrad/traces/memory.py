@@ -72,6 +72,20 @@ class Staged:
     born: dict[int, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What became of a Ref that a loop carries and exchanges with others.
+
+    why: it must not be used by its old name.
+    cycle: the Refs after the loop that may be it: by the number of trips, modulo.
+    trips: how often the loop ran.
+    """
+
+    why: str
+    cycle: tuple[Value, ...]
+    trips: Tracer
+
+
 class Memory:
     """What one trace knows of its arrays and regions.
 
@@ -82,6 +96,8 @@ class Memory:
         regions: the staged regions around, outermost first.
         versions: how often each Ref was written so far.
         exchanged: Refs that a loop carries, which have other names from then on.
+        sources: for what stands for an array in a function's own graph, that array.
+        apart: pairs of values that must not share memory: the first one is written.
         catching: the exceptions that ``except`` clauses around would catch.
     """
 
@@ -97,7 +113,9 @@ class Memory:
         self.mutable = mutable
         self.regions: list[Staged] = []
         self.versions: dict[Value, int] = {}
-        self.exchanged: dict[Value, str] = {}
+        self.exchanged: dict[Value, Exchanged] = {}
+        self.sources: dict[Value, Any] = {}
+        self.apart: list[tuple[Value, Value]] = []
         self.catching: list[tuple[type[BaseException], ...]] = []
         self._constants: dict[int, tuple[Any, Key, int]] = {}
 
@@ -233,10 +251,12 @@ class Memory:
         Raises:
             TracingError: if a loop gave it another name.
         """
-        why = self.exchanged.get(base)
-        if why is not None:
+        exchanged = self.exchanged.get(base)
+        if exchanged is not None:
             raise TracingError(
-                why, self.builder.location, "Use the names that the loop exchanges."
+                exchanged.why,
+                self.builder.location,
+                "Use the names that the loop exchanges.",
             )
         return base
 

@@ -22,10 +22,12 @@ from tracegrad.ir.shapes import Assumptions, Dim, assuming
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.rearrange import simplify
 from tracegrad.traces.calls import call
+from tracegrad.traces.exchanged import contents
 from tracegrad.traces.indices import get
 from tracegrad.traces.inputs import Leaf, input_tracer
 from tracegrad.traces.memory import Key, Made, Memory, Restart, mark
 from tracegrad.traces.outside import Capture, Outside, StateGuard
+from tracegrad.traces.overlaps import exclusive
 from tracegrad.traces.scope import Machine, running
 from tracegrad.traces.stores import copied
 from tracegrad.traces.tracer import Tracer
@@ -88,8 +90,8 @@ class Traced:
         tree: the nest they go into.
         stages: graphs met on the way, by title: for those who want to look.
         written: the arguments that it writes; their results come last.
-        exclusive: whether some function in it writes an argument, so that arguments
-            which share memory would be seen to change, and must be refused.
+        exclusive: pairs of parameters that must not share memory, as some function
+            in it writes the first one.
     """
 
     graph: Graph
@@ -101,7 +103,7 @@ class Traced:
     tree: pytree.Tree
     stages: dict[str, Graph] = field(default_factory=dict)
     written: tuple[Written, ...] = ()
-    exclusive: bool = False
+    exclusive: tuple[tuple[int, int], ...] = ()
 
 
 def trace(
@@ -189,6 +191,8 @@ def _trace_once(
         returned = machine.call(function, *args, **kwargs)
         outputs, out_tree = _outputs(machine, graph, returned)
         written = _written(memory, graph, arguments)
+    traced = [k for k, leaf in enumerate(leaves) if leaf.traced]
+    owners = [graph.params[traced.index(w.leaf)] for w in written]
     for name in assumptions.signed:  # no array's shape tells an integer: it is guarded
         assumptions.known.pop(name, None)
     return Traced(
@@ -201,7 +205,7 @@ def _trace_once(
         out_tree,
         machine.stages,
         written,
-        any(isinstance(key, tuple) and key[0] == "argument" for key in mutable),
+        exclusive(memory, graph, owners),
     )
 
 
@@ -213,7 +217,17 @@ def _argument(memory: Memory, leaf: Any, key: Key) -> Any:
     own = Tracer(leaf.builder, leaf.operand)
     if not memory.is_mutable(key):
         return mark(own, Made(key))
-    return copied(memory, own)
+    view = copied(memory, own)
+    memory.sources[view.base] = own
+    return view
+
+
+def _is_written(memory: Memory, argument: Any) -> bool:
+    """Whether an argument is an array that the function wrote."""
+    if not isinstance(argument, View) or not argument.mutable:
+        return False
+    base = argument.base
+    return memory.version(base) > 0 or base in memory.exchanged
 
 
 def _written(
@@ -222,12 +236,18 @@ def _written(
     """Further results: what the arguments that were written hold at the end."""
     found = []
     for position, argument in enumerate(arguments):
-        if isinstance(argument, View):
-            contents = memory.usable(argument.base)
-            if contents not in graph.results:
-                graph.results.append(contents)
-            found.append(Written(position, graph.results.index(contents)))
+        if _is_written(memory, argument):
+            held = _held(memory, argument)
+            if held not in graph.results:
+                graph.results.append(held)
+            found.append(Written(position, graph.results.index(held)))
     return tuple(found)
+
+
+def _held(memory: Memory, argument: View) -> Operand:
+    """What an argument holds at the end: its Ref, unless a loop exchanged that."""
+    base = argument.base
+    return contents(memory, base).operand if base in memory.exchanged else base
 
 
 def _outputs(
@@ -274,14 +294,13 @@ class Region:
         outputs: the leaves of what the function returned; a tracer's operand is a
             result of the graph, and means nothing outside of it.
         tree: the structure of what was returned.
-        written: the positions of leaves that the function writes, and what those
-            arrays hold at the end; no results of the graph.
+        written: the positions of the leaves that the function writes.
     """
 
     graph: Graph
     outputs: tuple[Any, ...]
     tree: pytree.Tree
-    written: tuple[tuple[int, Tracer], ...] = ()
+    written: tuple[int, ...] = ()
 
 
 def trace_region(
@@ -290,6 +309,8 @@ def trace_region(
     leaves: Sequence[Any],
     tree: pytree.Tree,
     replaced: Sequence[int],
+    *,
+    returning: bool = False,
 ) -> Region:
     """Record a function as a graph of its own, in the trace in progress.
 
@@ -299,6 +320,8 @@ def trace_region(
         leaves: the leaves of ``(args, kwargs)``.
         tree: their structure.
         replaced: positions of the leaves, all tracers, that become parameters.
+        returning: whether to record it as if it returned, after its own result, what
+            the arguments that it writes hold at the end.
     """
     builder, memory = machine.builder, machine.memory
     graph = Graph(getattr(function, "__name__", "f"))
@@ -308,6 +331,7 @@ def trace_region(
         for position in replaced:
             tracer = leaves[position]
             param = graph.add_param(tracer.type, _name_of(tracer))
+            memory.sources[param] = tracer
             inner[position] = Tracer(builder, param, tracer.weak)
         for position, leaf in enumerate(inner):
             key = ("argument", code, position)
@@ -315,13 +339,27 @@ def trace_region(
         args, kwargs = pytree.unflatten(tree, inner)
         returned = machine.call(function, *args, **kwargs)
         opened = machine.outside.opened(builder, returned)
+        written = [k for k, x in enumerate(inner) if _is_written(memory, x)]
+        if returning:
+            opened = _with_written(opened, [inner[k] for k in written])
         leaves_out, out_tree = pytree.flatten(opened)
         outputs = [_settled(x) for x in leaves_out]
-        written = [
-            (k, x) for k, x in enumerate(inner) if isinstance(x, View) and x.mutable
-        ]
     graph.results.extend(x.operand for x in outputs if isinstance(x, Tracer))
     return Region(graph, tuple(outputs), out_tree, tuple(written))
+
+
+def _with_written(returned: Any, written: Sequence[View]) -> Any:
+    """What a function returns, and then the arrays that it wrote and did not return."""
+    leaves = [x for x in pytree.leaves(returned) if isinstance(x, View) and x.whole]
+    known = {x.base for x in leaves}
+    results: list[Any] = [
+        contents(view.memory, view.base) for view in written if view.base not in known
+    ]
+    if not results:
+        return returned
+    if returned is not None:
+        results = [returned, *results]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def _settled(leaf: Any) -> Any:
