@@ -18,6 +18,7 @@ from tracegrad.api import (
     jit,
     stop_gradient,
     value_and_grad,
+    vmap,
 )
 from tracegrad.checks import check_grads
 from tracegrad.custom import custom_jvp, custom_vjp
@@ -39,5 +40,6 @@ __all__ = [
     "stop_gradient",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tracegrad import derivatives, pytree
+from tracegrad import derivatives, mapping, pytree
 from tracegrad.arguments import Argnames, Argnums, Selection
 from tracegrad.compiled import Compiled, Mode
 from tracegrad.errors import ArgumentError
@@ -245,6 +245,50 @@ def hvp(
     array([12., 24.])
     """
     return hvp_of(function, argnums, argnames, mode)
+
+
+@_decorator
+def vmap(
+    function: Function,
+    in_axes: Any = 0,
+    out_axes: Any = 0,
+    *,
+    mode: Mode = "auto",
+) -> Compiled:
+    """A function of one item as a function of a batch of them, compiled as a loop.
+
+    Args:
+        function: of arrays and numbers, nested as you like.
+        in_axes: the axis along which arguments hold the batch: an integer for all; or
+            a tuple with an entry for each positional argument: an integer, None for
+            what is the same in every call, or a nest of those like the argument (or
+            the upper levels of its nest). Arguments given by keyword are mapped along
+            axis 0. With one integer for all, an argument that has a default may be a
+            number, and then isn't mapped.
+        out_axes: where the batch goes in the results: an integer, or a nest of them
+            like what is returned.
+        mode: see ``grad``.
+
+    Returns:
+        A function of the same arguments with one more axis, whose results have one
+        more, too. What it computes is ``for k in range(n)`` around the function; one
+        kernel serves every n. Like any function it can be differentiated, mapped again
+        and called in traced code, and ``function`` may be a gradient itself. It takes
+        ``out=``: arrays to write the results to.
+
+    Raises:
+        ArgumentError: when called, if ``in_axes`` or ``out_axes`` don't fit.
+        ShapeError: when called, if there is no such axis, or if sizes differ.
+
+    >>> import numpy as np
+    >>> vmap(lambda x, k: k * np.sum(x), in_axes=(0, None))(np.ones((2, 3)), 2.0)
+    array([6., 6.])
+    >>> vmap(grad(lambda x: x**3))(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    trace = mapping.mapped(function, in_axes, out_axes)
+    binder = mapping.BatchBinder(function, in_axes)
+    return Compiled(trace, function, "_vmap", binder=binder, out=_whole, mode=mode)
 
 
 def stop_gradient(value: _T) -> _T:

@@ -23,6 +23,7 @@ from tracegrad.ir.shapes import same_size, show
 from tracegrad.primitives.identities import filled
 from tracegrad.traces.scope import Machine, current
 from tracegrad.traces.tracer import Tracer, convert, lift
+from tracegrad.traces.views import snapshot
 from tracegrad.transforms.custom_call import (
     CustomCall,
     closed,
@@ -188,7 +189,8 @@ class _Recorder:
     ) -> None:
         self.machine = machine
         self.title = binder.title
-        self._leaves, self._tree = pytree.flatten((args, kwargs))
+        leaves, self._tree = pytree.flatten((args, kwargs))
+        self._leaves = [snapshot(x) for x in leaves]
         self._active = [
             k
             for k, x in enumerate(self._leaves)

@@ -80,6 +80,30 @@ def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     return unflatten(tree, [function(leaf) for leaf in found])
 
 
+def prefix(shorter: Any, value: Any, is_entry: Callable[[Any], bool]) -> list[Any]:
+    """The entry that stands for each leaf of a nest, in a nest that may end above.
+
+    >>> prefix((0, None), ([1.0, 2.0], 3.0), lambda x: not isinstance(x, tuple))
+    [0, 0, None]
+
+    Raises:
+        ValueError: if their nests differ above the entries.
+    """
+    if is_entry(shorter):
+        return [shorter] * structure(value).num_leaves
+    if is_leaf(structure(value)) or is_leaf(structure(shorter)):
+        raise ValueError(f"{shorter!r} stands for a {type(value).__name__}")
+    above = optree.tree_flatten_one_level(shorter, namespace=_NAMESPACE)
+    below = optree.tree_flatten_one_level(value, namespace=_NAMESPACE)
+    if above.entries != below.entries:
+        raise ValueError(f"{list(above.entries)} stand for {list(below.entries)}")
+    return [
+        entry
+        for pair in zip(above.children, below.children, strict=True)
+        for entry in prefix(*pair, is_entry)
+    ]
+
+
 def is_leaf(tree: Tree) -> bool:
     """Whether a structure is a single leaf."""
     return bool(tree.is_leaf())

@@ -20,6 +20,7 @@ from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import static_key
 from tracegrad.traces.stores import update_item
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.views import View
 
 
 def assign(statement: ast.Assign, frame: Frame) -> None:
@@ -68,12 +69,14 @@ def _is_traced_item(
         memory.require_ref(owner)
     if not isinstance(owner, Tracer):
         return False
-    written = sum(memory.versions.values())
+    used = [owner, *(index if isinstance(index, tuple) else (index,))]
+    bases = [x.base for x in used if isinstance(x, View)]
+    written = [memory.version(base) for base in bases]
     value = evaluate(statement.value, frame)
     frame.at(statement.lineno)
-    if sum(memory.versions.values()) != written:
+    if [memory.version(base) for base in bases] != written:
         raise frame.refused(
-            "the right side of an update in place writes to an array.",
+            "the right side of an update in place writes to the updated array.",
             "Compute it in a statement of its own.",
         )
     update_item(memory, owner, index, type(statement.op), value)

@@ -373,15 +373,27 @@ def _nest(memory: Memory, shape: Shape, body: Callable[[Sequence[Any]], None]) -
     def level(counters: tuple[Any, ...]) -> None:
         if len(counters) == len(shape):
             body(counters)
-            return
-        size, builder = shape[len(counters)], memory.builder
-        graph = Graph("each")
-        index = graph.add_param(scalar("int64"), memory.bounds.unique("k"))
-        zero = Dim.constant(0)
-        with memory.region(graph), memory.bounds.within(index, zero, size, 1):
-            level((*counters, Tracer(builder, index, weak=True)))
-        params = {"step": 1, "reversed": False, "stops": False}
-        bounds = (Literal(0, "int64"), size_value(builder, size))
-        builder.emit(for_, bounds, params, (graph,), (scalar("int64"),))
+        else:
+            size = shape[len(counters)]
+            each(memory, size, "k", lambda k: level((*counters, k)))
 
     level(())
+
+
+def each(memory: Memory, size: Dim, label: str, body: Callable[[Tracer], None]) -> None:
+    """Record ``for k in range(size): body(k)`` as a loop.
+
+    Args:
+        memory: of the trace in progress.
+        size: how often it runs.
+        label: what the index is called.
+        body: records an iteration; it hands on nothing but by writing to arrays.
+    """
+    builder = memory.builder
+    graph = Graph("each")
+    index = graph.add_param(scalar("int64"), memory.bounds.unique(label))
+    with memory.region(graph), memory.bounds.within(index, Dim.constant(0), size, 1):
+        body(Tracer(builder, index, weak=True))
+    params = {"step": 1, "reversed": False, "stops": False}
+    bounds = (Literal(0, "int64"), size_value(builder, size))
+    builder.emit(for_, bounds, params, (graph,), (scalar("int64"),))
