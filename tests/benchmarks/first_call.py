@@ -1,7 +1,8 @@
-"""What a user waits for: imports, and the first call in a fresh process.
+"""What is seen in a fresh process: imports, the first call, and the memory of a call.
 
 Each figure is taken in a process of its own. The first call counts everything from the
-function to its first gradient, but no imports.
+function to its first gradient, but no imports. Memory is what a call needs at most
+beyond what was resident before it, when the code had been compiled for a tiny size.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.peers import CONTESTANTS, Contestant
@@ -56,13 +58,46 @@ def import_time(module: str, repeats: int = 3) -> float:
         return median(in_fresh_process(arguments, cache) for _ in range(repeats))
 
 
-def measure(name: str, size: str, who: str) -> float:
+def peak_memory(workload: Workload, size: str, contestant: Contestant) -> float:
+    """Bytes that a call needs at most, its results among them."""
+    arguments = ["-m", __name__, workload.name, size, contestant.name, "memory"]
+    with tempfile.TemporaryDirectory() as cache:
+        return in_fresh_process(arguments, cache)
+
+
+def resident(key: str) -> int:
+    """Bytes of this process in memory, now (VmRSS) or at most (VmHWM)."""
+    status = Path("/proc/self/status").read_text()
+    return next(
+        1024 * int(line.split()[1])
+        for line in status.splitlines()
+        if line.startswith(key)
+    )
+
+
+def measure_memory(workload: Workload, size: str, contestant: Contestant) -> float:
+    """Call with a tiny size, which compiles, then once with the size."""
+    tiny = workload.make_inputs(workload.tiny, 0)
+    inputs = workload.make_inputs(workload.sizes[size], 0)
+    contestant.prepare(workload, tiny)()
+    call = contestant.prepare(workload, inputs)
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark is now
+    before = resident("VmRSS")
+    result = call()
+    after = resident("VmHWM")
+    del result
+    return after - before
+
+
+def measure(name: str, size: str, who: str, what: str = "seconds") -> float:
     """Prepare and call once, in this process."""
     workload = load_workloads()[name]
-    inputs = workload.make_inputs(workload.sizes[size], 0)
     contestant = next(c for c in CONTESTANTS if c.name == who)
     for module in (contestant.module, "tests.benchmarks.maths"):
         importlib.import_module(module)
+    if what == "memory":
+        return measure_memory(workload, size, contestant)
+    inputs = workload.make_inputs(workload.sizes[size], 0)
     start = time.perf_counter()
     contestant.prepare(workload, inputs)()
     return time.perf_counter() - start

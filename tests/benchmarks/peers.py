@@ -2,31 +2,48 @@
 
 A contestant turns a workload and its inputs into a call without arguments that gives
 value and gradients, finished, in its own kind of array. A peer differentiates the
-workload's own objective: `rebind` gives that function's code other globals, so that
-its `np` is the peer's.
+workload's own objective, or what the workload tells with `scan` in place of loops:
+`rebind` gives that function's code other globals, so that its `np` is the peer's.
 """
 
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from tests.benchmarks.rebinding import rebind
 from tests.benchmarks.workload import Inputs, Workload
+from tracegrad import pytree
 
 Call = Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to compute gradients; `module` is what must be installed for it."""
+    """A way to compute gradients.
+
+    Attributes:
+        name: what the tables call it.
+        module: what must be installed for it.
+        make: how it turns a workload and inputs into a call.
+        to_numpy: its arrays as NumPy's.
+        unrolls: whether a loop costs it an operation of Python per step and operation;
+            it runs only the quick size of a workload that loops.
+    """
 
     name: str
     module: str
-    prepare: Callable[[Workload, Inputs], Call]
+    make: Callable[[Workload, Inputs], Call]
     to_numpy: Callable[[Any], np.ndarray] = np.asarray
+    unrolls: bool = False
+
+    def prepare(self, workload: Workload, inputs: Inputs) -> Call:
+        """A call, made the workload's way if it has one for this contestant."""
+        own = workload.own.get(self.name)
+        return self.make(workload, inputs) if own is None else own(inputs)
 
     @property
     def installed(self) -> bool:
@@ -36,20 +53,6 @@ class Contestant:
         """Value and gradients as NumPy has them."""
         value, grads = call()
         return float(value), tuple(self.to_numpy(grad) for grad in grads)
-
-
-def rebind(objective: Callable[..., Any], **names: Any) -> Callable[..., Any]:
-    """The same function, and those of its module that it calls, with other globals."""
-    namespace = {**objective.__globals__, **names}
-
-    def moved(function: Callable[..., Any]) -> Callable[..., Any]:
-        return FunctionType(function.__code__, namespace, function.__name__)
-
-    for name, value in objective.__globals__.items():
-        ours = getattr(value, "__module__", None) == objective.__module__
-        if ours and isinstance(value, FunctionType):
-            namespace[name] = moved(value)
-    return moved(objective)
 
 
 def by_hand(workload: Workload, inputs: Inputs) -> Call:
@@ -79,16 +82,19 @@ def by_jax(workload: Workload, inputs: Inputs, tuned: bool = False) -> Call:
     from jax.scipy import special
 
     jax.config.update("jax_enable_x64", True)
-    objective = workload.tuned["jax"] if tuned else workload.objective
+    objective = workload.tuned["jax"] if tuned else workload.formula
     objective = rebind(
         objective,
         np=jnp,
+        scan=jax.lax.scan,
         erf=special.erf,
         gammaln=special.gammaln,
         logsumexp=special.logsumexp,
     )
-    compiled = jax.jit(jax.value_and_grad(objective, argnums=workload.argnums))
-    arrays = tuple(jnp.asarray(value) for value in inputs)
+    gradient = jax.value_and_grad(objective, argnums=workload.argnums)
+    static = [i for i, value in enumerate(inputs) if isinstance(value, int)]
+    compiled = jax.jit(gradient, static_argnums=static)
+    arrays = tuple(v if isinstance(v, int) else jnp.asarray(v) for v in inputs)
     return lambda: jax.block_until_ready(compiled(*arrays))
 
 
@@ -100,18 +106,22 @@ def by_torch(workload: Workload, inputs: Inputs) -> Call:
     import torch
 
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
 
     def logsumexp(x, axis, keepdims=False):
         return torch.logsumexp(x, dim=axis, keepdim=keepdims)
 
     objective = rebind(
-        workload.objective,
+        workload.formula,
         np=torch,
         erf=torch.special.erf,
         gammaln=torch.special.gammaln,
         logsumexp=logsumexp,
     )
-    tensors = [torch.tensor(value, dtype=dtype_of(torch, value)) for value in inputs]
+    tensors = [
+        v if isinstance(v, int) else torch.tensor(v, dtype=dtype_of(torch, v))
+        for v in inputs
+    ]
     wrt = [tensors[i].requires_grad_() for i in workload.argnums]
 
     def call():
@@ -132,7 +142,7 @@ def by_autograd(workload: Workload, inputs: Inputs) -> Call:
     from autograd.scipy import special
 
     objective = rebind(
-        workload.objective,
+        workload.formula,
         np=anp,
         erf=special.erf,
         gammaln=special.gammaln,
@@ -146,18 +156,45 @@ def by_pytensor(workload: Workload, inputs: Inputs) -> Call:
     import pytensor
     import pytensor.tensor as pt
 
-    arrays = [np.asarray(value) for value in inputs]
-    symbols = [pt.tensor(dtype=str(a.dtype), shape=(None,) * a.ndim) for a in arrays]
+    def scan(step, carry, xs, length):
+        first, nest = pytree.flatten(carry)
+
+        def flat_step(*args):
+            x = None if xs is None else args[0]
+            values = args if xs is None else args[1:]
+            return pytree.leaves(step(pytree.unflatten(nest, values), x)[0])
+
+        outputs = pytensor.scan(
+            flat_step,
+            sequences=None if xs is None else [xs],
+            outputs_info=[pt.as_tensor(value) for value in first],
+            n_steps=length,
+            return_updates=False,
+        )
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        return pytree.unflatten(nest, [each[-1] for each in outputs]), None
+
+    symbols, arrays = [], []
+    for value in inputs:
+        array = np.asarray(value)
+        shape = (None,) * array.ndim
+        known = isinstance(value, int)
+        symbols.append(
+            value if known else pt.tensor(dtype=str(array.dtype), shape=shape)
+        )
+        arrays += [] if known else [array]
     objective = rebind(
-        workload.objective,
+        workload.formula,
         np=pt,
+        scan=scan,
         erf=pt.erf,
         gammaln=pt.gammaln,
         logsumexp=pt.logsumexp,
     )
     value = objective(*symbols)
     grads = pytensor.grad(value, [symbols[i] for i in workload.argnums])
-    compiled = pytensor.function(symbols, [value, *grads], on_unused_input="ignore")
+    given = [symbol for symbol in symbols if not isinstance(symbol, int)]
+    compiled = pytensor.function(given, [value, *grads], on_unused_input="ignore")
     compiled.trust_input = True
 
     def call():
@@ -168,22 +205,29 @@ def by_pytensor(workload: Workload, inputs: Inputs) -> Call:
 
 
 def by_casadi(workload: Workload, inputs: Inputs) -> Call:
+    """Matrix graphs of array programs, scalar graphs of unrolled loops."""
     import casadi
 
     def total(x):
         return casadi.sum2(casadi.sum1(x))
 
+    names = ("exp", "log", "log1p", "sqrt", "sin", "tanh")
     face = SimpleNamespace(
-        **{n: getattr(casadi, n) for n in ("exp", "log", "log1p", "sqrt", "sin")},
+        **{name: getattr(casadi, name) for name in names},
         sum=total,
         mean=lambda x: total(x) / x.numel(),
     )
-    objective = rebind(workload.objective, np=face, erf=casadi.erf)
-    data = [casadi.DM(value) for value in inputs]
-    symbols = [casadi.MX.sym(f"x{i}", *d.shape) for i, d in enumerate(data)]
+    objective = rebind(workload.formula, np=face, erf=casadi.erf)
+    kind = casadi.MX if workload.by_scan is None else casadi.SX
+    data, symbols = [], []
+    for i, value in enumerate(inputs):
+        known = isinstance(value, int)
+        data += [] if known else [casadi.DM(value)]
+        symbols.append(value if known else kind.sym(f"x{i}", *data[-1].shape))
     value = objective(*symbols)
     grads = [casadi.gradient(value, symbols[i]) for i in workload.argnums]
-    compiled = casadi.Function("value_and_grad", symbols, [value, *grads])
+    given = [symbol for symbol in symbols if not isinstance(symbol, int)]
+    compiled = casadi.Function("value_and_grad", given, [value, *grads])
 
     def call():
         value, *grads = compiled(*data)
@@ -200,18 +244,22 @@ CONTESTANTS = (
     Contestant("hand with libm", "numba", by_hand_stock),
     Contestant("jax", "jax", by_jax),
     Contestant("tuned jax", "jax", by_tuned_jax),
-    Contestant("torch", "torch", by_torch, lambda x: x.detach().numpy()),
-    Contestant("autograd", "autograd", by_autograd),
-    Contestant("casadi", "casadi", by_casadi, lambda x: x.full()),
+    Contestant("torch", "torch", by_torch, lambda x: x.detach().numpy(), unrolls=True),
+    Contestant("autograd", "autograd", by_autograd, unrolls=True),
+    Contestant("casadi", "casadi", by_casadi, lambda x: x.full(), unrolls=True),
     Contestant("pytensor", "pytensor", by_pytensor),
 )
 
 
-def why_not(contestant: Contestant, workload: Workload) -> str | None:
-    """Why a contestant does not run a workload, if so."""
+def why_not(contestant: Contestant, workload: Workload, size: str) -> str | None:
+    """Why a contestant does not run a workload of a size, if so."""
     library = contestant.module
     if not contestant.installed:
         return f"{library} is not installed"
-    if contestant.prepare is by_tuned_jax and "jax" not in workload.tuned:
+    if contestant.name in workload.own:
+        return None
+    if contestant.make is by_tuned_jax and "jax" not in workload.tuned:
         return "no better formulation is known than the plain one"
+    if contestant.unrolls and workload.by_scan and size != workload.quick:
+        return "it unrolls loops, and would take minutes"
     return workload.without.get(library)

@@ -4,14 +4,17 @@ import argparse
 import json
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.first_call import first_call, import_time
+from tests.benchmarks.first_call import first_call, import_time, peak_memory
 from tests.benchmarks.peers import (
     CONTESTANTS,
     HAND,
+    OURS,
     Contestant,
     why_not,
 )
@@ -28,7 +31,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write figures here")
     parser.add_argument("--seconds", type=float, help="for each workload and size")
     parser.add_argument(
-        "--skip", default="", help="any of run, first, import, separated by commas"
+        "--skip",
+        default="",
+        help="any of run, spellings, first, memory, import, separated by commas",
     )
     return parser.parse_args()
 
@@ -41,11 +46,16 @@ def disagreement(workload: Workload, inputs: tuple, calls: dict) -> dict[str, fl
     for name, call in calls.items():
         other, other_grads = by_name[name].result(call)
         error = abs(other - value) / abs(value)
-        for ours, theirs in zip(grads, other_grads, strict=True):
-            difference = np.max(np.abs(np.ravel(theirs) - np.ravel(ours)))
-            error = max(error, float(difference / np.max(np.abs(ours))))
-        errors[name] = error
+        errors[name] = max(error, distance(other_grads, grads))
     return errors
+
+
+def distance(grads: Any, expected: Any) -> float:
+    """The largest error of gradients, relative to the largest element."""
+    return max(
+        float(np.max(np.abs(np.ravel(a) - np.ravel(b))) / np.max(np.abs(b)))
+        for a, b in zip(grads, expected, strict=True)
+    )
 
 
 def measure(
@@ -55,7 +65,7 @@ def measure(
     inputs = workload.make_inputs(workload.sizes[size], 0)
     calls = {}
     for contestant in entrants:
-        if reason := why_not(contestant, workload):
+        if reason := why_not(contestant, workload, size):
             print(f"  {contestant.name}: {reason}", file=sys.stderr)
             continue
         calls[contestant.name] = contestant.prepare(workload, inputs)
@@ -91,9 +101,71 @@ def run_table(selected, entrants, quick, seconds) -> dict:
                     wrong = "" if cell["agrees"] else f" WRONG ({cell['error']:.0e})"
                     cells.append(ratio(cell["ratio"]) + wrong)
             rows.append([workload.name, size, *cells])
+    means = [geometric_mean(figures, contestant.name) for contestant in entrants]
+    rows.append(["geometric mean", "", *means])
     head = ["workload", "size", *(contestant.name for contestant in entrants)]
     title = "Value and gradient; the others as multiples of the time by hand"
     print("\n" + table(title, head, rows) + "\n")
+    return figures
+
+
+def geometric_mean(figures: dict, name: str) -> str:
+    """Of a contestant's ratios, over the workloads and sizes that it runs."""
+    rows = [row for sizes in figures.values() for row in sizes.values()]
+    ratios = [row[name]["ratio"] for row in rows if name in row]
+    return ratio(float(np.exp(np.mean(np.log(ratios))))) if ratios else "–"
+
+
+def spellings_table(selected: list[Workload], seconds: float) -> dict:
+    """The same models written in other ways, all by tracegrad."""
+    figures: dict = {}
+    rows = []
+    for workload in selected:
+        if not workload.spellings:
+            continue
+        print(f"{workload.name}, spellings …", file=sys.stderr)
+        inputs = workload.make_inputs(workload.sizes[workload.quick], 0)
+        ways = {"as above": workload, **respelt(workload)}
+        calls = {HAND.name: HAND.prepare(workload, inputs)}
+        calls |= {name: OURS.prepare(way, inputs) for name, way in ways.items()}
+        expected = HAND.result(calls[HAND.name])[1]
+        timings = paired(calls, HAND.name, seconds)
+        for name in ways:
+            error = distance(OURS.result(calls[name])[1], expected)
+            found = timings[name]
+            figures.setdefault(workload.name, {})[name] = {
+                "seconds": found.seconds,
+                "ratio": found.ratio,
+                "error": error,
+            }
+            wrong = "" if error <= workload.rtol else f" WRONG ({error:.0e})"
+            cells = [duration(found.seconds), ratio(found.ratio) + wrong]
+            rows.append([workload.name, name, *cells])
+    head = ["workload", "written with", "time", "by hand = 1"]
+    print("\n" + table("The same models, written otherwise", head, rows) + "\n")
+    return figures
+
+
+def respelt(workload: Workload) -> dict[str, Workload]:
+    """The workload once for each other way to write it."""
+    return {
+        name: replace(workload, objective=objective, own={})
+        for name, objective in workload.spellings.items()
+    }
+
+
+def memory_table(selected: list[Workload]) -> dict:
+    """What a call of the largest size needs beyond its arguments."""
+    figures: dict = {}
+    rows = []
+    for workload in selected:
+        *_, size = workload.sizes
+        found = {c.name: peak_memory(workload, size, c) for c in (HAND, OURS)}
+        figures[workload.name] = found
+        cells = [f"{taken / 2**20:.1f}" for taken in found.values()]
+        rows.append([workload.name, size, *cells])
+    head = ["workload", "size", HAND.name, OURS.name]
+    print("\n" + table("Peak memory of a call, MiB", head, rows) + "\n")
     return figures
 
 
@@ -104,7 +176,7 @@ def first_call_table(selected, entrants) -> dict:
         print(f"{workload.name}, first call …", file=sys.stderr)
         cells = []
         for contestant in entrants:
-            if why_not(contestant, workload):
+            if why_not(contestant, workload, workload.quick):
                 cells.append("–")
                 continue
             taken = first_call(workload, workload.quick, contestant)
@@ -148,6 +220,10 @@ def main() -> None:
     figures: dict = {"python": platform.python_version(), "machine": platform.machine()}
     if "run" not in skip:
         figures["run"] = run_table(selected, entrants, options.quick, seconds)
+    if "spellings" not in skip:
+        figures["spellings"] = spellings_table(selected, seconds)
+    if "memory" not in skip and Path("/proc/self/clear_refs").exists():
+        figures["memory"] = memory_table(selected)
     if "first" not in skip:
         figures["first call"] = first_call_table(selected, entrants)
     if "import" not in skip:

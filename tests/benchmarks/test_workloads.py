@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.maths import stock, vector
-from tests.benchmarks.peers import CONTESTANTS, HAND, why_not
+from tests.benchmarks.peers import CONTESTANTS, HAND, OURS, why_not
+from tests.benchmarks.report import respelt
 from tests.benchmarks.workload import load_workloads
 
 WORKLOADS = load_workloads()
@@ -37,6 +38,7 @@ def test_hand_written_gradient(name, seed, maths):
     value, grads = workload.hand(maths())(*inputs)
     assert value == pytest.approx(workload.objective(*inputs), rel=1e-13)
     assert len(grads) == len(workload.argnums)
+    grads = map(workload.from_jacobian, grads)
     for position, gradient in zip(workload.argnums, grads, strict=True):
         expected = central_differences(workload.objective, inputs, position)
         assert np.shape(gradient) == expected.shape
@@ -52,7 +54,8 @@ def test_hand_written_gradient(name, seed, maths):
         pytest.param(workload, contestant, id=f"{name}-{contestant.name}")
         for name, workload in sorted(WORKLOADS.items())
         for contestant in CONTESTANTS
-        if contestant is not HAND and why_not(contestant, workload) is None
+        if contestant is not HAND
+        and why_not(contestant, workload, workload.quick) is None
     ],
 )
 def test_contestant_agrees_with_hand(workload, contestant):
@@ -68,3 +71,29 @@ def test_contestant_agrees_with_hand(workload, contestant):
             rtol=workload.rtol,
             atol=workload.rtol * np.max(np.abs(expected)),
         )
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        pytest.param(way, id=f"{name}-{spelling}")
+        for name, workload in sorted(WORKLOADS.items())
+        for spelling, way in respelt(workload).items()
+    ],
+)
+def test_other_spellings_agree(workload):
+    inputs = workload.make_inputs(workload.tiny, 2)
+    value, grads = HAND.result(HAND.prepare(workload, inputs))
+    other, other_grads = OURS.result(OURS.prepare(workload, inputs))
+    assert other == pytest.approx(value, rel=1e-12)
+    for gradient, expected in zip(other_grads, grads, strict=True):
+        np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n, w in WORKLOADS.items() if w.by_scan])
+def test_scans_say_the_same(name):
+    workload = WORKLOADS[name]
+    inputs = workload.make_inputs(workload.tiny, 3)
+    assert workload.by_scan(*inputs) == pytest.approx(
+        workload.objective(*inputs), rel=1e-12
+    )

@@ -33,6 +33,12 @@ class Workload:
         hand: the maths helpers → a value-and-gradient function like tracegrad's.
         without: peers that cannot run it, with the reason.
         tuned: other formulations of the objective, by peer: the best we know for it.
+        by_scan: the objective for peers without loops or arrays written in place: with
+            array expressions and `scan`. Its reason in `without` where a peer can't.
+        own: contestants that do it in a way of their own: inputs → call.
+        from_jacobian: what makes the gradient of what a call gives instead.
+        spellings: other ways to write the objective, by name, as users also would;
+            tracegrad's gradients of them are measured against the same yardstick.
         rtol: how far, relative to its largest element, a gradient may differ.
     """
 
@@ -46,7 +52,18 @@ class Workload:
     hand: Callable[[Any], ValueAndGrad]
     without: Mapping[str, str] = field(default_factory=dict)
     tuned: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    by_scan: Callable[..., Any] | None = None
+    own: Mapping[str, Callable[[Inputs], Callable[[], Any]]] = field(
+        default_factory=dict
+    )
+    from_jacobian: Callable[[Any], Any] = lambda gradient: gradient
+    spellings: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     rtol: float = 1e-9
+
+    @property
+    def formula(self) -> Callable[..., Any]:
+        """What peers differentiate."""
+        return self.by_scan or self.objective
 
 
 def load_workloads() -> dict[str, Workload]:

@@ -16,6 +16,15 @@ def objective(x):
     return np.sum(100.0 * a**2 + b**2)
 
 
+def objective_as_loop(x):
+    total = 0.0
+    for i in range(x.shape[0] - 1):
+        a = x[i + 1] - x[i] * x[i]
+        b = 1.0 - x[i]
+        total += 100.0 * a * a + b * b
+    return total
+
+
 def hand(maths):
     radd = maths.radd
 
@@ -52,4 +61,5 @@ WORKLOAD = Workload(
     objective=objective,
     argnums=(0,),
     hand=hand,
+    spellings={"loop": objective_as_loop},
 )
