@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("tracegrad", "codegen")
 MAX_FILE, MAX_FUNCTION, MAX_LINE = 500, 60, 88
-SLOW_TO_IMPORT = {"numba", "llvmlite", "sympy", "scipy"}
+SLOW_TO_IMPORT = {"numba", "llvmlite", "sympy", "mpmath", "scipy"}
 # Modules that import Numba themselves: deferring them is deferring Numba.
 BRINGS_NUMBA = {"codegen.numba_compiler"}
 
@@ -216,7 +216,7 @@ def test_importing_tracegrad_does_not_import_what_is_slow():
 
     code = (
         "import sys, tracegrad; "
-        "print([m for m in ('numba', 'sympy', 'scipy') if m in sys.modules])"
+        "print([m for m in ('numba', 'sympy', 'mpmath', 'scipy') if m in sys.modules])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT

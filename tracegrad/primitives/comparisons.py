@@ -36,32 +36,38 @@ greater = _comparison(np.greater, ">", "x > y")
 greater_equal = _comparison(np.greater_equal, ">=", "x >= y")
 
 
-def _logic(numpy: np.ufunc, source: str) -> Primitive:
+def _logic(numpy: np.ufunc, source: str, sympy: str) -> Primitive:
     return elementwise(
-        numpy, source=source, sympy=None, partials=None, operands="bool", result="bool"
+        numpy,
+        source=source,
+        sympy=sympy,
+        partials=None,
+        operands="bool",
+        result="bool",
     )
 
 
-logical_and = _logic(np.logical_and, "x and y")
-logical_or = _logic(np.logical_or, "x or y")
-logical_not = _logic(np.logical_not, "not x")
+logical_and = _logic(np.logical_and, "x and y", "And(x, y)")
+logical_or = _logic(np.logical_or, "x or y", "Or(x, y)")
+logical_not = _logic(np.logical_not, "not x", "Not(x)")
 
 
-def _test(numpy: np.ufunc) -> Primitive:
+def _test(numpy: np.ufunc, sympy: str) -> Primitive:
+    """A question that floating-point numbers answer; a symbol is a finite number."""
     return elementwise(
         numpy,
         source=f"{numpy.__name__}(x)",
-        sympy=None,
+        sympy=sympy,
         partials=None,
         result="bool",
         domain=((-2.0, 2.0),),
     )
 
 
-isnan = _test(np.isnan)
-isinf = _test(np.isinf)
-isfinite = _test(np.isfinite)
-signbit = _test(np.signbit)
+isnan = _test(np.isnan, "false")
+isinf = _test(np.isinf, "false")
+isfinite = _test(np.isfinite, "true")
+signbit = _test(np.signbit, "x < 0")
 
 
 def _bits(numpy: np.ufunc, sign: str) -> Primitive:

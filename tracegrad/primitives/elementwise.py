@@ -189,7 +189,7 @@ sign: Primitive = elementwise(
 copysign = elementwise(
     np.copysign,
     source="copysign(x, y)",
-    sympy=None,
+    sympy="Piecewise((Abs(x), y >= 0), (-Abs(x), True))",
     partials=lambda out, x, y: (sign(x) * sign(out), None),
     domain=(REAL, REAL),
     kink="0 at x = 0",
@@ -222,7 +222,7 @@ length = elementwise(
 cbrt = elementwise(
     np.cbrt,
     source="cbrt(x)",
-    sympy="cbrt(x)",
+    sympy="sign(x) * Abs(x) ** Rational(1, 3)",
     partials=lambda out, x: (1.0 / (3.0 * out * out),),
     singular=(0,),
     cost=20,
@@ -434,7 +434,7 @@ arctanh = elementwise(
 # --- rounding and extremes ---------------------------------------------------------
 
 
-def _rounding(numpy: np.ufunc, sympy: str | None) -> Primitive:
+def _rounding(numpy: np.ufunc, sympy: str) -> Primitive:
     return elementwise(
         numpy,
         source=f"{numpy.__name__}(x)",
@@ -448,7 +448,11 @@ def _rounding(numpy: np.ufunc, sympy: str | None) -> Primitive:
 floor: Primitive = _rounding(np.floor, "floor(x)")
 ceil = _rounding(np.ceil, "ceiling(x)")
 trunc: Primitive = _rounding(np.trunc, "sign(x) * floor(Abs(x))")
-rint = _rounding(np.rint, None)
+# Up from a half, then down again where that is odd: half-way cases go to even.
+rint = _rounding(
+    np.rint,
+    "floor((2*x + 1) / 2) + ceiling((2*x - 1) / 4) - floor((2*x - 1) / 4) - 1",
+)
 
 maximum = elementwise(
     np.maximum,

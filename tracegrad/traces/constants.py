@@ -1,0 +1,53 @@
+"""What a floating-point constant in a program stands for, exactly.
+
+A program writes 0.1 and means a tenth; its ``math.log(2.0)`` is the double next to
+log 2. A proof is about what is meant: decimals are read as they are written, and a
+number with all digits in use as the simplest multiple of a well-known constant within
+two units in the last place, if there is one.
+
+>>> meaning(0.1), meaning(1 / 3), meaning(2 / math.sqrt(math.pi))
+((Fraction(1, 10), '1'), (Fraction(1, 3), '1'), (Fraction(2, 1), '1 / sqrt(pi)'))
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import lru_cache
+
+_KNOWN: dict[str, float] = {
+    "1": 1.0,
+    "pi": math.pi,
+    "1 / pi": 1.0 / math.pi,
+    "sqrt(pi)": math.sqrt(math.pi),
+    "1 / sqrt(pi)": 1.0 / math.sqrt(math.pi),
+    "sqrt(2 * pi)": math.sqrt(2.0 * math.pi),
+    "1 / sqrt(2 * pi)": 1.0 / math.sqrt(2.0 * math.pi),
+    "log(2 * pi)": math.log(2.0 * math.pi),
+    "sqrt(2)": math.sqrt(2.0),
+    "sqrt(3)": math.sqrt(3.0),
+    "exp(1)": math.e,
+    "log(2)": math.log(2.0),
+    "1 / log(2)": 1.0 / math.log(2.0),
+    "log(10)": math.log(10.0),
+    "1 / log(10)": 1.0 / math.log(10.0),
+}
+_MANY_DIGITS = 15
+_LARGEST_PART = 64
+_ULPS = 2
+
+
+@lru_cache(maxsize=4096)
+def meaning(value: float) -> tuple[Fraction, str]:
+    """A finite number as a fraction of a constant, the latter as SymPy text."""
+    shown = repr(value)
+    digits = shown.partition("e")[0].replace(".", "").lstrip("-0")
+    if len(digits) < _MANY_DIGITS:
+        return Fraction(shown), "1"
+    for text, constant in _KNOWN.items():
+        ratio = Fraction(value / constant).limit_denominator(_LARGEST_PART)
+        small = 0 < abs(ratio.numerator) <= _LARGEST_PART
+        error = abs(float(ratio) * constant - value)
+        if small and error <= _ULPS * math.ulp(value):
+            return ratio, text
+    return Fraction(shown), "1"
