@@ -12,8 +12,8 @@ from typing import Any
 
 import mpmath
 
+from tracegrad.traces.algebra import Algebra
 from tracegrad.traces.constants import meaning
-from tracegrad.traces.exact import Algebra
 
 
 class Digits(Algebra):

@@ -14,8 +14,8 @@ from typing import Any
 import sympy
 
 from tracegrad.errors import TracegradError
+from tracegrad.traces.algebra import Algebra
 from tracegrad.traces.constants import meaning
-from tracegrad.traces.exact import Algebra
 
 
 class Where(sympy.Expr):  # type: ignore[misc]  # SymPy has no types
