@@ -1,4 +1,4 @@
-"""What a graph can be evaluated on, besides NumPy's numbers: symbols, or many digits."""
+"""What graphs can be evaluated on, besides NumPy's numbers: symbols, or many digits."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Run(Protocol):
         """A function of elements applied to arrays of one shape."""
 
 
-# --- dtypes
+# --- dtypes ------------------------------------------------------------------------
 
 
 def conversion(run: Run, source: DType, target: DType) -> Callable[[Any], Any]:
@@ -74,7 +74,7 @@ def conversion(run: Run, source: DType, target: DType) -> Callable[[Any], Any]:
     return convert
 
 
-# --- storage
+# --- storage -----------------------------------------------------------------------
 
 
 def _alloc(
@@ -163,7 +163,7 @@ def _scatter(run: Run, updates: Any, *indices: Any, **params: Any) -> Any:
     return indexing.scatter_add.numpy(cells, *_indices(run, indices), **params)
 
 
-# --- reductions and orders
+# --- reductions and orders ---------------------------------------------------------
 
 
 def _fold(run: Run, primitive: Primitive, x: Any, axes: tuple[int, ...]) -> Any:
