@@ -253,6 +253,9 @@ def _opposite(expr: Expr) -> Expr | None:
         case Const(value, dtype) if dtype != "bool" and math.copysign(1.0, value) < 0:
             smallest = dtype in _INTEGERS and value == np.iinfo(dtype).min
             return None if smallest or math.isnan(value) else Const(-value, dtype)
+        case Op("multiply" | "divide" as operation, (left, right), dtype):
+            opposite = _opposite(left)
+            return None if opposite is None else Op(operation, (opposite, right), dtype)
         case _:
             return None
 

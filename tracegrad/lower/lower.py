@@ -21,6 +21,7 @@ from tracegrad.ir.shapes import Assumptions, Dim, Guard, Shape
 from tracegrad.lower import element
 from tracegrad.lower.buffers import Buffer, allocate, whole
 from tracegrad.lower.cluster import plan
+from tracegrad.lower.coalesce import coalesce
 from tracegrad.lower.composites import Prepared, expanded_copy, prepare
 from tracegrad.lower.emit import Emitter
 from tracegrad.lower.jam import jam
@@ -99,7 +100,7 @@ def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     body, results = tidy(body, results, names)
     body = jam(body, names)
     if program:
-        body = polish(body)
+        body = polish(coalesce(body, results))
     checks = entry.checks()
     fixed = [*entry.taken, name]
     final, values = finish(named_once([*checks, *body]), results, fixed)
@@ -219,19 +220,43 @@ class _Entry:
     def checks(self) -> list[Stmt]:
         """The tests at entry: sizes that must agree, then everything assumed."""
         tests: dict[Expr, Check] = {check.cond: check for check in self._size_checks}
-        for guard in self._assumptions.guards:
-            cond = self._guard(guard)
-            if cond is not None:
-                tests.setdefault(cond, Check(cond, "guard", str(guard)))
+        for guard in _strongest(self._assumptions):
+            pair = tuple(map(self.sizes.expr, _sides(guard)))
+            cond = Op(_RELATIONS[guard.relation], pair, "bool")
+            tests.setdefault(cond, Check(cond, "guard", str(guard)))
         return list(tests.values())
 
-    def _guard(self, guard: Guard) -> Expr | None:
-        known = self._assumptions.known
-        left, right = guard.left.substitute(known), guard.right.substitute(known)
+
+def _strongest(assumptions: Assumptions) -> list[Guard]:
+    """The guards over unified sizes, without those that follow from another."""
+    found: list[Guard] = []
+    for guard in assumptions.guards:
+        left, right = (
+            side.substitute(assumptions.known) for side in (guard.left, guard.right)
+        )
         if (left - right).value is not None:
-            return None  # holds by the equalities, which are tested already
-        pair = (self.sizes.expr(left), self.sizes.expr(right))
-        return Op(_RELATIONS[guard.relation], pair, "bool")
+            continue  # holds by the equalities, which are tested already
+        guard = Guard(left, guard.relation, right)
+        if not any(_implies(other, guard) for other in found):
+            found = [other for other in found if not _implies(guard, other)]
+            found.append(guard)
+    return found
+
+
+def _implies(one: Guard, other: Guard) -> bool:
+    """Whether ``a >= b`` says at least as much as another test of the same sizes."""
+    if one.relation != other.relation:
+        return False
+    weaker = ((other.left - other.right) - (one.left - one.right)).value
+    at_least = one.relation == ">=" and weaker is not None and weaker >= 0
+    return at_least or weaker == 0
+
+
+def _sides(guard: Guard) -> tuple[Dim, Dim]:
+    """Both sides with positive terms only: ``n - 1 >= 0`` as ``n >= 1``."""
+    zero = guard.left - guard.right
+    left = Dim(tuple(term for term in zero.terms if term[1] > 0))
+    return left, left - zero
 
 
 def literal(operand: Literal) -> Expr:

@@ -100,7 +100,9 @@ def reserve(block: Block, equation: Equation) -> None:
     for axis, operand in enumerate(equation.inputs):
         block.demand([operand])
         length = Rewrite(values=state.formulas).expr(state.integer(operand))
-        length = _at_least_zero(length, operand)
+        size = state.known_dim(operand)
+        if size is None or not state.facts.nonnegative(size):
+            length = _at_least_zero(length)
         shape.append(length)
         symbol = f"{params['name']}.shape[{axis}]"
         state.sizes.bind(symbol, length)
@@ -124,7 +126,7 @@ def reserve(block: Block, equation: Equation) -> None:
         state.emit(Fill(array, number, (), location_of(equation)))
 
 
-def _at_least_zero(length: Expr, operand: Operand) -> Expr:
+def _at_least_zero(length: Expr) -> Expr:
     if isinstance(length, loop_ir.Const):
         return loop_ir.integer(max(0, int(length.value)))
     match length:

@@ -38,6 +38,17 @@ from codegen.loop_ir import (
 )
 
 
+def with_blocks(stmt: Stmt, inner: Sequence[Sequence[Stmt]]) -> Stmt:
+    """A statement with other blocks, as many as it has."""
+    match stmt, inner:
+        case For() | While(), [body]:
+            return replace(stmt, body=tuple(body))
+        case If(), [then, otherwise]:
+            return replace(stmt, then=tuple(then), otherwise=tuple(otherwise))
+        case _:
+            return stmt
+
+
 @dataclass(slots=True)
 class Rewrite:
     """What to replace.

@@ -240,6 +240,18 @@ def _add_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
     return x if constant(y) == 0 else None
 
 
+def _maximum_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
+    for x, other in (inputs, inputs[::-1]):
+        size = dim_of(x)
+        if (
+            constant(other) == 0
+            and size is not None
+            and b.assumptions.nonnegative(size)
+        ):
+            return x
+    return None
+
+
 def _multiply_exact(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
     x, y = inputs
     if constant(x) == 1 and constant(x) is not True:
@@ -374,6 +386,7 @@ def _reduce_sum_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | N
 
 EXACT: dict[Primitive, Identity] = {
     ew.add: _add_exact,
+    ew.maximum: _maximum_exact,
     ew.multiply: _multiply_exact,
     ew.divide: _divide_exact,
     ew.negative: _negative_exact,
