@@ -20,10 +20,10 @@ import numpy as np
 from tracegrad.ir.graph import Builder, Equation, Literal, Operand, Value
 from tracegrad.ir.primitive import Primitive, Scalar
 from tracegrad.ir.shapes import Dim, FloorDiv, Shape
-from tracegrad.ir.types import Type
+from tracegrad.ir.types import RefType, Type
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
-from tracegrad.primitives import reductions, structural
+from tracegrad.primitives import reductions, refs, structural
 
 Inputs: TypeAlias = tuple[Operand, ...]
 Params: TypeAlias = Mapping[str, Any]
@@ -370,6 +370,31 @@ def _slice_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
     )
 
 
+def _load_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
+    """A part of a part of an array: of a row that a loop hands to a function, say."""
+    base, *index = inputs
+    outer = made_by(base, refs.load)
+    if outer is None or isinstance(outer.inputs[0].type, RefType):
+        return None
+    array, *starts = outer.inputs
+    rest = iter(zip(index, params["sizes"], params["steps"], strict=True))
+    entries: list[tuple[Operand, Dim | None, int]] = []
+    for start, size, step in zip(
+        starts, outer.params["sizes"], outer.params["steps"], strict=True
+    ):
+        if size is None:
+            entries.append((start, None, 1))
+            continue
+        at, own, stride = next(rest)
+        moved = _combined(b, ew.multiply, at, Literal(step, "int64"))
+        entries.append((_combined(b, ew.add, start, moved), own, stride * step))
+    joint = {
+        "sizes": tuple(size for _, size, _ in entries),
+        "steps": tuple(step for _, _, step in entries),
+    }
+    return b.emit1(refs.load, (array, *(start for start, _, _ in entries)), joint)
+
+
 def _reduce_sum_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
     (x,) = inputs
     axes = params["axes"]
@@ -385,6 +410,7 @@ def _reduce_sum_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | N
 
 
 EXACT: dict[Primitive, Identity] = {
+    refs.load: _load_exact,
     ew.add: _add_exact,
     ew.maximum: _maximum_exact,
     ew.multiply: _multiply_exact,
