@@ -160,7 +160,7 @@ def pushforward(recorded: Recorded, directions: Sequence[Any]) -> Recorded:
             params.append(dots[k])
             constants.append(np.asarray(next(given)).astype(type_.dtype))
     with assuming(recorded.assumptions):
-        results, found = jvp(builder, recorded.graph, arguments, dots)
+        results, (found,) = jvp(builder, recorded.graph, arguments, [dots])
     tangents = [
         filled(builder, 0, r.type) if dot is None else dot
         for r, dot in zip(results, found, strict=True)

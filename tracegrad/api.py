@@ -16,7 +16,7 @@ from tracegrad import derivatives, mapping, pytree
 from tracegrad.arguments import Argnames, Argnums, Selection
 from tracegrad.compiled import Compiled, Mode
 from tracegrad.errors import ArgumentError
-from tracegrad.jacobians import Direction, Jacobian
+from tracegrad.jacobians import Direction, jacobian_of
 from tracegrad.primitives import comparisons
 from tracegrad.products import hvp_of
 from tracegrad.traces.tracer import Tracer
@@ -160,7 +160,7 @@ def jacobian(
     *,
     argnames: Argnames = None,
     mode: Direction = "auto",
-) -> Jacobian:
+) -> Compiled:
     """The Jacobian of a function of arrays.
 
     Args:
@@ -168,14 +168,15 @@ def jacobian(
             writes to arguments is taken as if it returned them: see ``vjp``.
         argnums: see ``grad``.
         argnames: see ``grad``.
-        mode: "forward" computes column by column, "reverse" row by row, "auto"
-            whichever are fewer.
+        mode: "forward" computes the columns, a few at a time, "reverse" row by row;
+            "auto" goes by rows if there are more than twice as many columns.
 
     Returns:
         A function of the same arguments. For an array result and an array argument it
         returns an array of shape result.shape + argument.shape and the result's dtype;
         for nests, such an array for each pair, in the nest of the result, inside it
-        that of the argument.
+        that of the argument. One kernel has the loop over columns or rows, and what
+        they share outside of it. It takes ``out=``: arrays to write the result to.
 
     Raises:
         TracegradError: see ``grad``.
@@ -185,13 +186,14 @@ def jacobian(
     array([[2., 0.],
            [0., 4.]])
     """
-    return Jacobian(function, Selection.of(argnums, argnames), mode)
+    trace = jacobian_of(function, Selection.of(argnums, argnames), mode)
+    return Compiled(trace, function, "_jacobian", out=_whole)
 
 
 @_decorator
 def hessian(
     function: Function, argnums: Argnums = None, *, argnames: Argnames = None
-) -> Jacobian:
+) -> Compiled:
     """The second derivatives of a function that returns one number.
 
     Args:
@@ -201,7 +203,8 @@ def hessian(
 
     Returns:
         A function of the same arguments: the Jacobian of the gradient, of shape
-        argument.shape + argument.shape.
+        argument.shape + argument.shape, by columns: forward over reverse. It takes
+        ``out=``.
 
     Raises:
         TracegradError: see ``grad``.
@@ -213,7 +216,8 @@ def hessian(
     """
     selection = Selection.of(argnums, argnames)
     gradient = grad(function, argnums=argnums, argnames=argnames)
-    return Jacobian(gradient, selection, "forward")
+    trace = jacobian_of(gradient, selection, "forward")
+    return Compiled(trace, function, "_hessian", out=_whole)
 
 
 @_decorator

@@ -87,12 +87,22 @@ class Recorded:
 
     def push(self, tangents: Sequence[Operand | None]) -> tuple[Any, Any]:
         """What was returned, and its tangent in the same nest."""
-        builder = self.machine.builder
-        results, dots = jvp(builder, self.region.graph, self.operands, tangents)
-        out = self.returned(results)
-        remaining = iter(dots)
-        leaves = [_tangent(x, remaining) for x in pytree.leaves(out)]
+        out, (leaves,) = self.push_all([tangents])
         return out, pytree.unflatten(pytree.structure(out), leaves)
+
+    def push_all(
+        self, directions: Sequence[Sequence[Operand | None]]
+    ) -> tuple[Any, list[list[Any]]]:
+        """What was returned, and the tangents of its leaves along each direction."""
+        builder, graph = self.machine.builder, self.region.graph
+        results, found = jvp(builder, graph, self.operands, directions)
+        out = self.returned(results)
+        leaves = pytree.leaves(out)
+        tangents = []
+        for dots in found:
+            remaining = iter(dots)
+            tangents.append([_tangent(x, remaining) for x in leaves])
+        return out, tangents
 
 
 def _tangent(leaf: Any, dots: Iterator[Operand | None]) -> Any:

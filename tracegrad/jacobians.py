@@ -1,186 +1,70 @@
-"""Jacobians and Hessians: a compiled kernel for one column or row, called for each.
+"""Jacobians and Hessians: one kernel with a loop over columns, or over rows.
 
-The kernel is given the number of the column and makes the basis vector itself, so that
-nothing is allocated per column but the column. Inside a trace the columns are emitted
-one after another.
+By columns, each iteration pushes a basis vector of an argument forward, or a few of
+them at a time; by rows, it pulls one of a result back. What doesn't depend on the basis
+vector leaves the loop, as any invariant does. Numbers have no loop: theirs are pushed,
+or pulled, along with nothing else.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Sequence
-from types import MethodType
+from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
 
 from tracegrad import pytree
-from tracegrad.arguments import Binder, ColumnBinder, Selection
-from tracegrad.compiled import Compiled, Stages, Text
+from tracegrad.arguments import Binder, Selection
 from tracegrad.derivatives import (
     Function,
     Recorded,
     check_selected,
-    machine_in_progress,
     record,
 )
 from tracegrad.errors import ArgumentError, DifferentiationError
 from tracegrad.ir import graph as ir
-from tracegrad.ir.shapes import product
-from tracegrad.numpy_api import table as numpy_table
-from tracegrad.primitives import comparisons
-from tracegrad.primitives.structural import iota
-from tracegrad.traces.scope import current
-from tracegrad.traces.sequences import check_unrolled
+from tracegrad.ir.graph import Operand
+from tracegrad.ir.shapes import Dim, Shape, product, size_at_least
+from tracegrad.ir.types import ArrayType
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives.elementwise import minimum
+from tracegrad.primitives.identities import filled
+from tracegrad.primitives.structural import expand, iota
+from tracegrad.traces.regions import nest
+from tracegrad.traces.stacking import allocate, put
 from tracegrad.traces.tracer import Tracer, convert, dtype_name, size_tracer
+from tracegrad.traces.views import View
 
 Direction = Literal["auto", "forward", "reverse"]
-_FEW_COLUMNS = 32
+
+TOGETHER = 4
+"""How many columns are computed at a time at most."""
+
+_EQUATIONS = 500
+"""How many equations of the function that may take together: they are compiled."""
 
 
-class Jacobian:
-    """The Jacobian of a function, column by column or row by row.
+def jacobian_of(function: Function, selection: Selection, mode: Direction) -> Function:
+    """The Jacobian as traced code calls it: see ``tracegrad.jacobian``."""
+    if mode not in ("auto", "forward", "reverse"):
+        raise ArgumentError(
+            f"mode={mode!r} is not a mode of jacobian.",
+            todo='Use "auto", "forward" or "reverse".',
+        )
+    binder = Binder(function)
 
-    Attributes:
-        signatures: the argument types compiled so far.
-        source: the Python source of the kernel used last: of one column, or one row.
-        graph: what that kernel computes, as text.
-    """
-
-    def __init__(
-        self, function: Function, selection: Selection, direction: Direction
-    ) -> None:
-        if direction not in ("auto", "forward", "reverse"):
-            raise ArgumentError(
-                f"mode={direction!r} is not a mode of jacobian.",
-                todo='Use "auto", "forward" or "reverse".',
-            )
-        functools.update_wrapper(self, function, updated=())
-        self._function = function
-        self._selection = selection
-        self._direction = direction
-        self._binder = Binder(function)
-        binder = ColumnBinder(function)
-        self._column = Compiled(self._emit_column, function, "_column", binder=binder)
-        self._row = Compiled(self._emit_row, function, "_row", binder=binder)
-        self._last = self._column
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """A method, when it is looked up on an instance."""
-        return self if instance is None else MethodType(self, instance)
-
-    def __repr__(self) -> str:
-        return f"<tracegrad jacobian of {self._binder.title}>"
-
-    # --- kernels -------------------------------------------------------------------
-
-    def _emit_column(self, args: Any, kwargs: Any, k: Any) -> Any:
-        """The result's derivative along the k-th basis vector of the arguments."""
-        recorded = self._recorded(args, kwargs)
-        return recorded.push(_basis(recorded.arguments, k))[1]
-
-    def _emit_row(self, args: Any, kwargs: Any, k: Any) -> Any:
-        """The gradient of the k-th element of the result, and the result."""
-        recorded = self._recorded(args, kwargs)
-        outputs = [x for x in recorded.region.outputs if isinstance(x, Tracer)]
-        returned, bars = recorded.pull(_basis(outputs, k))
-        return bars, returned
-
-    def _recorded(self, args: Any, kwargs: Any) -> Recorded:
-        groups = self._selection.groups(self._binder, args, kwargs)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args, kwargs = binder.bind(args, kwargs)
+        groups = selection.groups(binder, args, kwargs)
         chosen = [k for group in groups for k in group]
-        check_selected(self._binder, groups, args, kwargs)
-        recorded = record(self._function, self._binder, args, kwargs, chosen)
+        check_selected(binder, groups, args, kwargs)
+        recorded = record(function, binder, args, kwargs, chosen)
         for output in recorded.region.outputs:
-            _check_output(output, recorded, self._binder.title)
-        return recorded
-
-    # --- calls ---------------------------------------------------------------------
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The Jacobian at these arguments: out.shape + argument.shape, nested."""
-        if current() is not None:
-            return self.__tracegrad_inline__(*args, **kwargs)
-        args, kwargs = self._binder.bind(args, kwargs)
-        leaves = pytree.leaves((args, kwargs))
-        groups = self._selection.groups(self._binder, args, kwargs)
-        shapes = [np.shape(leaves[k]) for group in groups for k in group]
-        if self._forward(args, kwargs, sum(map(math.prod, shapes))):
-            self._last = self._column
-            blocks, tree = self._from_columns(args, kwargs, shapes)
-        else:
-            self._last = self._row
-            blocks, tree = self._from_rows(args, kwargs)
-        return self._nested(args, kwargs, blocks, tree)
-
-    def _forward(self, args: Any, kwargs: Any, columns: int) -> bool:
-        """Whether to go by columns: if they are fewer than the rows, or just few."""
-        if self._direction != "auto":
-            return self._direction == "forward"
-        if columns <= _FEW_COLUMNS:
-            return True
-        _, out = self._row(args, kwargs, 0)
-        return columns <= sum(map(np.size, pytree.leaves(out)))
-
-    def _from_columns(
-        self, args: Any, kwargs: Any, shapes: Sequence[tuple[int, ...]]
-    ) -> tuple[list[list[Any]], pytree.Tree]:
-        """Blocks by output leaf and argument leaf."""
-        examples, tree = pytree.flatten(self._column(args, kwargs, 0))
-        blocks = [
-            [np.empty(np.shape(x) + shape, _dtype(x)) for shape in shapes]
-            for x in examples
-        ]
-        column = 0
-        for position, shape in enumerate(shapes):
-            matrices = [
-                row[position].reshape(np.size(x), math.prod(shape))
-                for row, x in zip(blocks, examples, strict=True)
-            ]
-            for k in range(math.prod(shape)):
-                parts = (
-                    pytree.leaves(self._column(args, kwargs, column))
-                    if column
-                    else examples
-                )
-                for matrix, part in zip(matrices, parts, strict=True):
-                    matrix[:, k] = part.reshape(-1) if np.ndim(part) else part
-                column += 1
-        scalars = [
-            [_as_scalar(block, x) for block in row]
-            for row, x in zip(blocks, examples, strict=True)
-        ]
-        return scalars, tree
-
-    def _from_rows(self, args: Any, kwargs: Any) -> tuple[list[list[Any]], pytree.Tree]:
-        """Blocks by output leaf and argument leaf."""
-        first, out = self._row(args, kwargs, 0)
-        outputs, tree = pytree.flatten(out)
-        rows = sum(map(np.size, outputs))
-        bars = [first, *(self._row(args, kwargs, k)[0] for k in range(1, rows))]
-        blocks, start = [], 0
-        for output in outputs:
-            stop = start + np.size(output)
-            blocks.append(
-                [
-                    _as_scalar(
-                        np.array(
-                            [row[j] for row in bars[start:stop]], _dtype(example)
-                        ).reshape(np.shape(output) + np.shape(example)),
-                        example,
-                    )
-                    for j, example in enumerate(first)
-                ]
-            )
-            start = stop
-        return blocks, tree
-
-    def _nested(
-        self, args: Any, kwargs: Any, blocks: list[list[Any]], tree: pytree.Tree
-    ) -> Any:
-        """Blocks in the nest of the result, each entry in that of the arguments."""
-        trees = self._selection.structures(self._binder, args, kwargs)
+            _check_output(output, recorded, binder.title)
+        forward = mode == "forward" or (mode == "auto" and _by_columns(recorded))
+        blocks = _Columns(recorded).blocks() if forward else _Rows(recorded).blocks()
+        trees = selection.structures(binder, args, kwargs)
         outputs = []
         for row in blocks:
             remaining = iter(row)
@@ -188,60 +72,10 @@ class Jacobian:
                 pytree.unflatten(t, [next(remaining) for _ in range(t.num_leaves)])
                 for t in trees
             ]
-            outputs.append(self._selection.joined(parts))
-        return pytree.unflatten(tree, outputs)
+            outputs.append(selection.joined(parts))
+        return pytree.unflatten(recorded.region.tree, outputs)
 
-    # --- inside a trace ------------------------------------------------------------
-
-    def __tracegrad_inline__(self, *args: Any, **kwargs: Any) -> Any:
-        """Emit every column into the trace in progress."""
-        args, kwargs = self._binder.bind(args, kwargs)
-        recorded = self._recorded(args, kwargs)
-        machine = machine_in_progress()
-        assumptions = machine.builder.assumptions
-        sizes = [assumptions.concrete(product(x.dims)) for x in recorded.arguments]
-        check_unrolled(machine, sum(sizes))
-        nests = [
-            recorded.push(_basis(recorded.arguments, k))[1] for k in range(sum(sizes))
-        ]
-        flat = [pytree.leaves(nest) for nest in nests]
-        blocks = []
-        for position in range(len(flat[0])):
-            row, start = [], 0
-            for argument, size in zip(recorded.arguments, sizes, strict=True):
-                parts = [flat[k][position] for k in range(start, start + size)]
-                row.append(_stacked(parts, argument))
-                start += size
-            blocks.append(row)
-        return self._nested(args, kwargs, blocks, pytree.structure(nests[0]))
-
-    # --- looking inside ------------------------------------------------------------
-
-    def compile(self, *args: Any, **kwargs: Any) -> Jacobian:
-        """Compile ahead of the first call, for arguments like these."""
-        args, kwargs = self._binder.bind(args, kwargs)
-        self._last = self._row if self._direction == "reverse" else self._column
-        self._last.compile(args, kwargs, 0)
-        return self
-
-    @property
-    def signatures(self) -> list[str]:
-        """The argument types compiled so far."""
-        return [*self._column.signatures, *self._row.signatures]
-
-    @property
-    def source(self) -> Text:
-        """The Python source of the kernel used last."""
-        return self._last.source
-
-    @property
-    def graph(self) -> Text:
-        """What that kernel computes."""
-        return self._last.graph
-
-    def stages(self) -> Stages:
-        """Every stage of the compilation of the kernel used last."""
-        return self._last.stages()
+    return call
 
 
 def _check_output(output: Any, recorded: Recorded, title: str) -> None:
@@ -259,33 +93,152 @@ def _check_output(output: Any, recorded: Recorded, title: str) -> None:
     )
 
 
-def _basis(values: Sequence[Tracer], k: Any) -> list[ir.Operand]:
-    """The k-th basis vector of all elements together, as one operand per value."""
-    result = []
-    for x in values:
-        builder, count = x.builder, product(x.dims)
-        params = {"size": count, "dtype": "int64"}
-        line = Tracer(builder, builder.emit1(iota, (), params))
-        hit = comparisons.equal(line, k)
-        shaped = numpy_table.lookup(np.reshape)(hit, x.shape)
-        result.append(convert(builder, shaped.operand, x.type.dtype))
-        k = k - size_tracer(builder, count)
-    return result
+def _by_columns(recorded: Recorded) -> bool:
+    """Whether there are at most twice as many columns as rows: a row costs more."""
+    columns = _count(x.dims for x in recorded.arguments)
+    rows = _count(map(_shape, recorded.region.outputs))
+    return size_at_least(2 * rows, columns)
 
 
-def _stacked(parts: list[Any], argument: Tracer) -> Any:
-    """Columns side by side, the argument's axes last."""
-    if not argument.ndim:
-        return parts[0]
-    stacked = numpy_table.lookup(np.stack)(parts, axis=-1)
-    shape = (*parts[0].shape, *argument.shape)
-    return numpy_table.lookup(np.reshape)(stacked, shape)
+def _count(shapes: Iterable[Shape]) -> Dim:
+    return sum(map(product, shapes), start=Dim.constant(0))
 
 
-def _as_scalar(block: Any, example: Any) -> Any:
-    """A block without axes as a scalar like the example; others as they are."""
-    return block if block.ndim else type(example)(block.item())
+def _shape(leaf: Any) -> Shape:
+    if isinstance(leaf, Tracer):
+        return leaf.dims
+    return tuple(map(Dim.constant, np.shape(leaf)))
 
 
-def _dtype(example: Any) -> Any:
-    return getattr(example, "dtype", np.float64)
+class _Blocks:
+    """The blocks of a Jacobian: of each result with respect to each argument.
+
+    Args:
+        recorded: the function.
+    """
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self._memory = recorded.machine.memory
+        self._builder = recorded.machine.builder
+        self._outputs = recorded.region.outputs
+        self._arguments = recorded.arguments
+
+    def _allocated(self, output: Any, argument: Tracer) -> View:
+        shape = (*_shape(output), *argument.dims)
+        graph = self._builder.graph
+        return allocate(self._memory, graph, shape, dtype_name(output))
+
+    def _one_hot(self, like: Tracer, index: Sequence[Any]) -> Operand:
+        """An array of zeros with a one."""
+        if not like.ndim:
+            return ir.Literal(1.0, like.type.dtype)
+        hits = []
+        for axis, (size, k) in enumerate(zip(like.dims, index, strict=True)):
+            params = {"size": size, "dtype": "int64"}
+            line = Tracer(self._builder, self._builder.emit1(iota, (), params))
+            hits.append(cmp.equal(expand(line, shape=like.dims, axes=(axis,)), k))
+        hit = reduce(cmp.bitwise_and, hits)
+        return convert(self._builder, hit.operand, like.type.dtype)
+
+
+class _Columns(_Blocks):
+    """By columns: pushes basis vectors of the arguments forward."""
+
+    def blocks(self) -> list[list[Any]]:
+        """A row of blocks for each result."""
+        found: dict[int, list[Any]] = {}
+        numbers = [k for k, x in enumerate(self._arguments) if not x.ndim]
+        for at in range(0, len(numbers), TOGETHER):
+            some = numbers[at : at + TOGETHER]
+            found |= zip(some, self._pushed([self._unit(k) for k in some]), strict=True)
+        for k, x in enumerate(self._arguments):
+            if x.ndim:
+                found[k] = self._filled(k)
+        return [
+            [found[k][j] for k in range(len(self._arguments))]
+            for j in range(len(self._outputs))
+        ]
+
+    def _pushed(self, directions: Sequence[Sequence[Operand | None]]) -> list[Any]:
+        return self._recorded.push_all(directions)[1]
+
+    def _unit(self, k: int, index: Sequence[Any] = ()) -> list[Operand | None]:
+        """A basis vector of the k-th argument."""
+        direction: list[Operand | None] = [None] * len(self._arguments)
+        direction[k] = self._one_hot(self._arguments[k], index)
+        return direction
+
+    def _filled(self, k: int) -> list[View]:
+        """The blocks with respect to an array, filled by a loop over its elements."""
+        argument = self._arguments[k]
+        targets = [self._allocated(y, argument) for y in self._outputs]
+        together = self._together()
+        end = size_tracer(self._builder, argument.dims[-1] - 1)
+
+        def columns(index: tuple[Any, ...]) -> None:
+            *outer, first = index
+            # Those past the last column are the last one again.
+            lasts = [first, *(minimum(first + j, end) for j in range(1, together))]
+            found = self._pushed([self._unit(k, (*outer, x)) for x in lasts])
+            for last, dots in zip(lasts, found, strict=True):
+                for target, dot in zip(targets, dots, strict=True):
+                    put(target, (..., *outer, last), dot)
+
+        nest(self._memory, argument.dims, columns, together)
+        return targets
+
+    def _together(self) -> int:
+        """How many columns to compute at a time."""
+        graph = self._recorded.region.graph
+        if not any(e.regions for e in graph.equations):
+            return 1  # what they could share leaves the loop anyway
+        count = sum(1 for _ in graph.walk())
+        return max(1, min(TOGETHER, _EQUATIONS // count))
+
+
+class _Rows(_Blocks):
+    """By rows: pulls basis vectors of the results back."""
+
+    def blocks(self) -> list[list[Any]]:
+        """A row of blocks for each result."""
+        found: list[list[Any]] = []
+        for j, y in enumerate(self._outputs):
+            if not isinstance(y, Tracer):
+                found.append([self._zeros(y, x) for x in self._arguments])
+            elif y.ndim:
+                found.append(self._filled(j, y))
+            else:
+                found.append([self._of(y, bar) for bar in self._pulled(j, y)])
+        return found
+
+    def _pulled(self, j: int, y: Tracer, index: Sequence[Any] = ()) -> list[Any]:
+        """The cotangents of the arguments for an element of the j-th result."""
+        seeds: list[Operand | None] = [
+            self._one_hot(y, index) if k == j else None
+            for k, x in enumerate(self._outputs)
+            if isinstance(x, Tracer)
+        ]
+        return self._recorded.pull(seeds)[1]
+
+    def _of(self, y: Tracer, bar: Tracer) -> Tracer:
+        """A cotangent as a part of the Jacobian, of the result's dtype."""
+        operand = convert(self._builder, bar.operand, y.type.dtype)
+        return Tracer(self._builder, operand, y.weak)
+
+    def _zeros(self, y: Any, x: Tracer) -> Tracer:
+        """The block of a constant result."""
+        type_ = ArrayType(dtype_name(y), (*_shape(y), *x.dims))
+        weak = isinstance(y, float)
+        return Tracer(self._builder, filled(self._builder, 0, type_), weak)
+
+    def _filled(self, j: int, y: Tracer) -> list[View]:
+        """The blocks of an array, filled by a loop over its elements."""
+        targets = [self._allocated(y, x) for x in self._arguments]
+
+        def row(index: tuple[Any, ...]) -> None:
+            for target, bar in zip(targets, self._pulled(j, y, index), strict=True):
+                put(target, index, bar)
+
+        nest(self._memory, y.dims, row)
+        return targets

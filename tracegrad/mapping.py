@@ -17,9 +17,9 @@ from tracegrad.derivatives import Function, machine_in_progress
 from tracegrad.errors import ArgumentError, ShapeError, TracingError
 from tracegrad.ir.graph import Graph
 from tracegrad.ir.shapes import Dim, hint_of, same_size
+from tracegrad.traces.regions import each
 from tracegrad.traces.scope import Machine
 from tracegrad.traces.stacking import allocate, part, put
-from tracegrad.traces.stores import each
 from tracegrad.traces.tracer import Tracer, lift
 
 Axis = int | None

@@ -33,7 +33,7 @@ def test_graph_of_a_gradient_by_name(model, capsys):
 
 def test_source_of_a_hessian(model, capsys):
     assert main(["source", model, "float64[:], float64", "--of", "hessian"]) == 0
-    assert "def loss_grad_column" in capsys.readouterr().out
+    assert "def loss_hessian" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

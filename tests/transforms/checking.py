@@ -51,7 +51,7 @@ def tangent(graph, wrt, *, optimise=True):
         b.graph.add_param(p.type, f"{p.name}_dot") if k in wrt else None
         for k, p in enumerate(graph.params)
     ]
-    results, found = jvp(b, graph, params, dots)
+    results, (found,) = jvp(b, graph, params, [dots])
     b.graph.results = [
         filled(b, 0, ArrayType(r.type.dtype, r.type.shape)) if t is None else t
         for r, t in zip(results, found, strict=True)

@@ -22,7 +22,6 @@ from tracegrad import pytree
 from tracegrad.api import grad, hessian, jacobian, jit, value_and_grad
 from tracegrad.compiled import Compiled
 from tracegrad.errors import ArgumentError
-from tracegrad.jacobians import Jacobian
 from tracegrad.signatures import parse
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
@@ -109,7 +108,7 @@ def _module(where: str) -> Any:
 def derived(options: argparse.Namespace) -> Any:
     """The function that a command line speaks of, transformed as it says."""
     function = find(options.target)
-    if isinstance(function, (Compiled, Jacobian)):
+    if isinstance(function, Compiled):
         return function
     names = options.argnames.split(",") if options.argnames else None
     make = TRANSFORMS[options.of]

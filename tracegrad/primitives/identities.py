@@ -11,7 +11,7 @@ before there are loops.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from typing import Any, TypeAlias, cast
 
@@ -370,9 +370,38 @@ def _slice_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
     )
 
 
+def _element(b: Builder, x: Operand, index: Sequence[Operand]) -> Operand | None:
+    """An element of an array whose elements their positions tell: of a basis vector."""
+    if not x.type.ndim:
+        return x
+    made = x.definition if isinstance(x, Value) else None
+    if made is None:
+        return None
+    primitive, params = made.primitive, made.params
+    if primitive is structural.iota and params["dtype"] == "int64":
+        return index[0]
+    if primitive is structural.expand:
+        return _element(b, made.inputs[0], [index[axis] for axis in params["axes"]])
+    if primitive not in (cmp.equal, cmp.convert, cmp.bitwise_and):
+        return None
+    parts = []
+    for operand in made.inputs:
+        part = _element(b, operand, index)
+        if part is None:
+            return None
+        parts.append(part)
+    return b.emit1(primitive, parts, params)
+
+
 def _load_exact(b: Builder, inputs: Inputs, params: Params) -> Operand | None:
     """A part of a part of an array: of a row that a loop hands to a function, say."""
     base, *index = inputs
+    if isinstance(base.type, RefType):
+        return None
+    if all(size is None for size in params["sizes"]):
+        element = _element(b, base, index)
+        if element is not None:
+            return element
     outer = made_by(base, refs.load)
     if outer is None or isinstance(outer.inputs[0].type, RefType):
         return None

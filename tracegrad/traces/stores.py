@@ -8,27 +8,27 @@ as their adjoint then only reads; every other update is a load, an operation, a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tracegrad.errors import TracingError
-from tracegrad.ir.graph import Graph, Literal, Operand, Value
+from tracegrad.ir.graph import Literal, Operand, Value
 from tracegrad.ir.primitive import Primitive
 from tracegrad.ir.shapes import Dim, Shape, same_size, show
-from tracegrad.ir.types import DTYPES, FLOATS, DType, scalar
+from tracegrad.ir.types import DTYPES, FLOATS, DType
 from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api.arguments import astype
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.numpy_api.shapes import broadcast_arrays, with_new_axes
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import refs, structural
-from tracegrad.primitives.control import for_
-from tracegrad.primitives.identities import core, size_value
+from tracegrad.primitives.identities import core
 from tracegrad.traces.indices import is_basic, select
 from tracegrad.traces.memory import Key, Made, Memory, mark
 from tracegrad.traces.operators import BINARY
+from tracegrad.traces.regions import nest
 from tracegrad.traces.tracer import (
     Tracer,
     convert,
@@ -330,7 +330,7 @@ def each_of(view: View, index: Any, value: Any, primitive: Primitive) -> None:
             item = select(whole, (*around, *counters, ...))
         write(select(view, tuple(cells)), item, primitive)
 
-    _nest(memory, shape, store)
+    nest(memory, shape, store)
 
 
 def _positions(items: list[Any]) -> list[Any]:
@@ -365,35 +365,3 @@ def _element(memory: Memory, array: Tracer, counters: Sequence[Any]) -> Any:
         return array
     found = select(view, tuple(counters))
     return Tracer(found.builder, found.operand)
-
-
-def _nest(memory: Memory, shape: Shape, body: Callable[[Sequence[Any]], None]) -> None:
-    """A loop over every index of a shape."""
-
-    def level(counters: tuple[Any, ...]) -> None:
-        if len(counters) == len(shape):
-            body(counters)
-        else:
-            size = shape[len(counters)]
-            each(memory, size, "k", lambda k: level((*counters, k)))
-
-    level(())
-
-
-def each(memory: Memory, size: Dim, label: str, body: Callable[[Tracer], None]) -> None:
-    """Record ``for k in range(size): body(k)`` as a loop.
-
-    Args:
-        memory: of the trace in progress.
-        size: how often it runs.
-        label: what the index is called.
-        body: records an iteration; it hands on nothing but by writing to arrays.
-    """
-    builder = memory.builder
-    graph = Graph("each")
-    index = graph.add_param(scalar("int64"), memory.bounds.unique(label))
-    with memory.region(graph), memory.bounds.within(index, Dim.constant(0), size, 1):
-        body(Tracer(builder, index, weak=True))
-    params = {"step": 1, "reversed": False, "stops": False}
-    bounds = (Literal(0, "int64"), size_value(builder, size))
-    builder.emit(for_, bounds, params, (graph,), (scalar("int64"),))

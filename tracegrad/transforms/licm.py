@@ -7,9 +7,11 @@ a loop without trips, it would otherwise read what isn't there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tracegrad.ir.graph import Equation, Graph, Literal, values_of
+from tracegrad.ir.graph import Equation, Graph, Literal, Value, values_of
+from tracegrad.ir.primitive import IndexMap
 from tracegrad.ir.shapes import Dim, FloorDiv
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
@@ -75,7 +77,9 @@ class _Motion:
                     adopt(loop.outputs[-1].graph, [equation])
                 else:
                     kept.append(equation)
-            region.equations[:] = kept
+            idle = _idle(found)
+            region.equations[:] = [*adopt(region, idle), *kept]
+            found = [e for e in found if e not in idle]
         return found
 
     def _can_move(self, equation: Equation, loop: Equation) -> bool:
@@ -114,6 +118,23 @@ class _Motion:
         if loop.params["step"] < 0:
             ahead = combine({}, ahead, -1)
         return self._prover.at_least(ahead, 1)
+
+
+def _idle(moved: Sequence[Equation]) -> list[Equation]:
+    """What only says where elements are, if nothing that is computed from it moves.
+
+    Outside the loop it would be an array to be filled; inside it costs nothing.
+    """
+    used: set[Value] = set()
+    found = []
+    for equation in reversed(moved):
+        if isinstance(equation.primitive.lower, IndexMap) and used.isdisjoint(
+            equation.outputs
+        ):
+            found.append(equation)
+        else:
+            used.update(values_of(equation.inputs))
+    return found[::-1]
 
 
 def _divides(size: Dim) -> bool:
