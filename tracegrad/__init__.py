@@ -9,26 +9,35 @@
 array([-2., -2.,  4.])
 """
 
-from tracegrad import errors, logging
-from tracegrad.api import (
-    grad,
-    hessian,
-    hvp,
-    jacobian,
-    jit,
-    stop_gradient,
-    value_and_grad,
-    vmap,
-)
-from tracegrad.checks import check_grads
-from tracegrad.custom import custom_jvp, custom_vjp
-from tracegrad.products import jvp, linearize, vjp
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# What is imported here is imported on first use: a program that only loads a compiled
+# library starts without the compiler.
+if TYPE_CHECKING:
+    from tracegrad import errors, logging
+    from tracegrad.api import (
+        grad,
+        hessian,
+        hvp,
+        jacobian,
+        jit,
+        stop_gradient,
+        value_and_grad,
+        vmap,
+    )
+    from tracegrad.checks import check_grads
+    from tracegrad.custom import custom_jvp, custom_vjp
+    from tracegrad.native import load_library
+    from tracegrad.products import jvp, linearize, vjp
+    from tracegrad.shipping import export_c
 
 __all__ = [
     "check_grads",
     "custom_jvp",
     "custom_vjp",
     "errors",
+    "export_c",
     "grad",
     "hessian",
     "hvp",
@@ -36,6 +45,7 @@ __all__ = [
     "jit",
     "jvp",
     "linearize",
+    "load_library",
     "logging",
     "stop_gradient",
     "value_and_grad",
@@ -43,3 +53,29 @@ __all__ = [
     "vmap",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "tracegrad": "errors logging",
+    "tracegrad.api": "grad hessian hvp jacobian jit stop_gradient value_and_grad vmap",
+    "tracegrad.checks": "check_grads",
+    "tracegrad.custom": "custom_jvp custom_vjp",
+    "tracegrad.native": "load_library",
+    "tracegrad.products": "jvp linearize vjp",
+    "tracegrad.shipping": "export_c",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module where it lives."""
+    for home, names in _HOMES.items():
+        if name in names.split():
+            if home == __name__:
+                return import_module(f"{home}.{name}")
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

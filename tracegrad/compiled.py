@@ -23,7 +23,7 @@ from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
 from tracegrad.logging import logger
 from tracegrad.signatures import parse
-from tracegrad.specialisation import Specialisation, specialise
+from tracegrad.specialisation import Program, Specialisation, program, specialise
 from tracegrad.traces.inputs import Leaf, describe, identifier
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer
@@ -252,10 +252,15 @@ class Compiled(functools.partial[Any]):
             arguments: examples, or one text such as ``"float64[:, :], float64"``.
             keywords: examples.
         """
-        if len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
-            arguments = parse(arguments[0])
-        self._specialised(arguments, keywords)
+        self._specialised(_examples(arguments, keywords), keywords)
         return self
+
+    def program(self, *arguments: Any, **keywords: Any) -> tuple[Program, Binder]:
+        """What ``compile`` would compile, and how the arguments are bound."""
+        given = _examples(arguments, keywords)
+        args, kwargs = self._binder.bind(given, keywords)
+        _, described, tree = self._described(args, kwargs)
+        return program(self._trace, described, tree, self._title), self._binder
 
     def _specialised(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -318,6 +323,13 @@ class Compiled(functools.partial[Any]):
 
 def _is_array(output: Any) -> bool:
     return output.type is not None and bool(output.type.ndim)
+
+
+def _examples(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+    """Example arguments, or those of one text that is a signature."""
+    if len(arguments) == 1 and isinstance(arguments[0], str) and not keywords:
+        return parse(arguments[0])
+    return arguments
 
 
 def _parameters(binder: Binder) -> Any:

@@ -70,3 +70,7 @@ class DifferentiationError(TracegradError):
 
 class ArgumentError(TracegradError, TypeError, ValueError):
     """A transform was given arguments that don't fit its function."""
+
+
+class LibraryError(TracegradError):
+    """A compiled library can't be exported or loaded: the message says why."""

@@ -258,10 +258,29 @@ def _check_closed(graph: Graph) -> None:
         )
 
 
-def specialise(
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A function traced and lowered for one kind of arguments, not compiled.
+
+    Attributes:
+        name: of the kernel.
+        arguments: the structure of ``(args, kwargs)``.
+        traced: what tracing recorded and assumed.
+        graph: the traced graph, simplified: what the kernel computes.
+        lowered: the loop program.
+    """
+
+    name: str
+    arguments: pytree.Tree
+    traced: Traced
+    graph: Graph
+    lowered: Lowered
+
+
+def program(
     function: Callable[..., Any], leaves: Sequence[Leaf], tree: pytree.Tree, name: str
-) -> Specialisation:
-    """Trace, simplify, lower and compile.
+) -> Program:
+    """Trace, simplify and lower.
 
     Args:
         function: called with the arguments on tracers.
@@ -278,7 +297,15 @@ def specialise(
         graph = run(OPTIMISE, expanded)
     with step("lowered", name):
         lowered = lower(graph, traced.assumptions, name)
+    return Program(name, tree, traced, graph, lowered)
+
+
+def specialise(
+    function: Callable[..., Any], leaves: Sequence[Leaf], tree: pytree.Tree, name: str
+) -> Specialisation:
+    """Trace, simplify, lower and compile: see ``program``."""
+    made = program(function, leaves, tree, name)
     with step("compiled", name) as remarks:
-        compiled = jit.build(lowered.kernel)
+        compiled = jit.build(made.lowered.kernel)
         remarks.append(", from the cache" if compiled.cache_hit else ", cache miss")
-    return Specialisation(name, traced, graph, lowered, compiled)
+    return Specialisation(name, made.traced, made.graph, made.lowered, compiled)

@@ -24,11 +24,12 @@ int model_total(const double *x, int64_t n, double *result)
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from textwrap import wrap
 
 from codegen.c.arrays import Arrays, Room, analyse, cells, entry_sizes
-from codegen.c.expressions import CTYPES, SUM, Expressions
+from codegen.c.expressions import CTYPES, SUM, Expressions, constant
 from codegen.c.identifiers import PREFIX, Identifiers
 from codegen.c.layout import WIDTH, broken
 from codegen.c.scopes import declarations, read
@@ -107,22 +108,40 @@ class Function:
     doc: str = ""
 
 
-def print_function(kernel: Kernel, name: str, statuses: list[Status]) -> Function:
+def print_function(
+    kernel: Kernel,
+    name: str,
+    statuses: list[Status],
+    constants: Mapping[str, Sequence[float]] | None = None,
+) -> Function:
     """The C function of a kernel; the statuses it can return join the others.
+
+    Args:
+        kernel: a verified one.
+        name: of the function.
+        statuses: those of the library so far.
+        constants: the cells of input arrays that are part of the function.
 
     Raises:
         NotExpressible: if C can't say it without allocating.
     """
     verify(kernel)
     kernel = replace(kernel, body=_unshared(kernel.body))
-    return _Printer(kernel, name, statuses).function()
+    return _Printer(kernel, name, statuses, constants or {}).function()
 
 
 class _Printer:
     """Prints one kernel."""
 
-    def __init__(self, kernel: Kernel, name: str, statuses: list[Status]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        name: str,
+        statuses: list[Status],
+        constants: Mapping[str, Sequence[float]],
+    ) -> None:
         self._kernel = kernel
+        self._constants = constants
         self._name = name
         self._arrays: Arrays = analyse(kernel)
         self._names = Identifiers()
@@ -175,7 +194,22 @@ class _Printer:
                 declared.append(f"    int64_t {name} = 0;")
         unused = [p.name for p in self._parameters if not _uses(lines, p.name)]
         voids = [f"    (void){name};" for name in unused]
-        return [*self._pointers(), *declared, *voids, *lines]
+        return [*self._tables(), *self._pointers(), *declared, *voids, *lines]
+
+    def _tables(self) -> list[str]:
+        """The arrays that are constant."""
+        lines = []
+        for parameter in self._kernel.parameters:
+            if parameter.name not in self._constants:
+                continue
+            values = self._constants[parameter.name]
+            cells = [constant(value, parameter.dtype)[0] for value in values] or ["0"]
+            head = f"static const {CTYPES[parameter.dtype]}"
+            name = self._names.of(parameter.name)
+            lines.append(f"    {head} {name}[] = {{")
+            rows = wrap(", ".join(cells), WIDTH - 8, break_on_hyphens=False)
+            lines += [*(" " * 8 + row for row in rows), "    };"]
+        return lines
 
     # --- parameters ----------------------------------------------------------------
 
@@ -188,6 +222,8 @@ class _Printer:
             shape = parameter.shape if isinstance(parameter, Array) else None
             output = isinstance(parameter, Array) and parameter.role == "output"
             kind = "output" if output else "input"
+            if parameter.name in self._constants:
+                continue
             made = Parameter(kind, name(parameter.name), parameter.dtype, shape)
             (outputs if output else inputs).append(made)
             if shape is None and parameter.dtype == "int64":

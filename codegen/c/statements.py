@@ -15,6 +15,7 @@ from pathlib import PurePath
 from codegen.c.arrays import Arrays, refuse
 from codegen.c.expressions import ARITHMETIC, CTYPES, LOGICAL, SUM, Expressions
 from codegen.c.identifiers import PREFIX
+from codegen.c.layout import WIDTH
 from codegen.c.library import call, failure
 from codegen.expressions import signed
 from codegen.loop_ir import (
@@ -50,8 +51,8 @@ from codegen.loop_ir import (
     walk,
 )
 
-WIDTH = 88
-_TRUE = Const(True, "bool")
+CAPACITY = "capacity"
+"""The kind of the status that asks for a larger workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Writer:
         self.shapes: dict[str, list[str]] = {}
         self._apart: dict[str, list[str]] = {}
         self.hoisted: list[str] = []
+        self._lengths: dict[str, str] = {}
         self.capacity = "capacity"
 
     def line(self, text: str) -> None:
@@ -118,18 +120,26 @@ class Writer:
         What it was when the array was made is what it stays.
         """
         result = []
-        for axis, size in enumerate(array.shape):
+        for size in array.shape:
             text = self.expressions.text(size)
             stable = isinstance(size, Const) or (
                 isinstance(size, Var) and size.name in self.expressions.entry
             )
-            if not stable:
-                name = self.names.fresh(f"{array.name}_{axis}")
-                self.hoisted.append(name)
-                self.line(f"{name} = {text};")
-                text = name
-            result.append(text)
+            result.append(text if stable else self._length(size, text))
         return result
+
+    def _length(self, size: Expr, text: str) -> str:
+        """A name for a length; one of what is known at entry serves all arrays."""
+        known = self._lengths.get(text)
+        if known is not None:
+            return known
+        name = self.names.fresh("length")
+        self.hoisted.append(name)
+        self.line(f"{name} = {text};")
+        names = {part.name for part in nested(size) if isinstance(part, Var)}
+        if names <= self.expressions.entry and self._indent == 4:
+            self._lengths[text] = name
+        return name
 
     def cell(self, load: Load) -> str:
         """``a[i * n + j]``."""
@@ -473,7 +483,10 @@ class Writer:
         rows, kind = self.shapes[array.name][0], CTYPES[array.dtype]
         wanted = self.expressions.text(size)
         self.stop(
-            f"{wanted} > {self.capacity}", "MemoryError", "a loop took more iterations"
+            f"{wanted} > {self.capacity}",
+            CAPACITY,
+            f"the array {array.name} needs more rows than the capacity",
+            self._location,
         )
         row = " * ".join(["1", *map(_bracketed, self.shapes[array.name][1:])])
         name = self.names.of(array.name)

@@ -51,7 +51,10 @@ class Unit:
 
 
 def print_unit(
-    name: str, kernels: Mapping[str, Kernel], notes: Sequence[str] = ()
+    name: str,
+    kernels: Mapping[str, Kernel],
+    notes: Sequence[str] = (),
+    constants: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
 ) -> Unit:
     """Print kernels as a C library.
 
@@ -59,6 +62,7 @@ def print_unit(
         name: of the library; its functions' names begin with it.
         kernels: by the name that each function gets after that.
         notes: lines for the head of both files.
+        constants: for each function, the cells of inputs that are part of it.
 
     Raises:
         NotExpressible: naming what C can't say, before anything is printed.
@@ -70,7 +74,8 @@ def print_unit(
         symbol = f"{name}_{spelled(title)}"
         if symbol in {function.name for function in functions.values()}:
             raise refuse(f"two functions are called {symbol}: rename one")
-        functions[title] = print_function(kernel, symbol, statuses)
+        tables = (constants or {}).get(title)
+        functions[title] = print_function(kernel, symbol, statuses, tables)
     every = list(functions.values())
     body = _body(name, every, statuses)
     digest = hashlib.sha256(body.encode()).hexdigest()
@@ -128,7 +133,8 @@ def _messages(name: str, statuses: Sequence[Status]) -> str:
 
 
 def _text(status: Status) -> str:
-    kind = "the arguments' sizes break" if status.kind == "guard" else status.kind
+    kind = {"guard": "sizes must fit", "capacity": "no room"}.get(status.kind)
+    kind = kind or status.kind
     where = status.location
     at = f" at {where.file}:{where.line}: {where.text}" if where is not None else ""
     return f"{kind}: {status.message}{at}"
