@@ -40,12 +40,14 @@ from codegen.loop_ir import (
     Assign,
     Check,
     Comment,
+    Const,
     DType,
     Expr,
     For,
     If,
     Kernel,
     Library,
+    Op,
     Reshape,
     Stmt,
     Var,
@@ -54,6 +56,10 @@ from codegen.loop_ir import (
     walk,
 )
 from codegen.verifier import verify
+
+# Counting in steps below this takes years to overflow.
+_STEP = 2**20
+_UNKNOWN = Const(2**62, "int64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +267,7 @@ class _Printer:
                     pass
         # A name that a loop also counts with may be anything elsewhere.
         self._expressions.small -= types.keys()
+        self._expressions.small |= _counters(self._kernel, self._expressions.small)
         return types
 
     def _place_parameters(self) -> None:
@@ -343,6 +350,45 @@ def signature(start: str, parameters: Sequence[str]) -> list[str]:
         lines[-1] = f"{lines[-1]} {item}".strip()
     lines[-1] += ")"
     return [f"{start}(", *(f"    {line}" for line in lines)]
+
+
+def _counters(kernel: Kernel, small: set[str]) -> set[str]:
+    """Integers that only ever count: what they become is one of them, or a step on.
+
+    Sums of two of them don't count: they could grow beyond any bound.
+    """
+    values: dict[str, list[Expr]] = {}
+    for stmt in walk(kernel.body):
+        match stmt:
+            case Assign(target=Var(name, "int64"), value=value):
+                values.setdefault(name, []).append(value)
+            case Accumulate(target=Var(name, "int64") as var, combine=combine):
+                step = Op(combine, (var, stmt.value), "int64")
+                values.setdefault(name, []).append(step)
+            case Library(outputs=outputs):
+                for output in outputs:
+                    values.setdefault(output.name, []).append(_UNKNOWN)
+            case _:
+                pass
+    found = set(values)
+    while True:
+        known = found | small
+        wrong = {n for n in found if not all(_steps(v, known) for v in values[n])}
+        if not wrong:
+            return found
+        found -= wrong
+
+
+def _steps(value: Expr, known: set[str]) -> bool:
+    match value:
+        case Const(number):
+            return abs(number) < _STEP
+        case Var(name):
+            return name in known
+        case Op("add" | "subtract", (inner, Const(number))):
+            return abs(number) < _STEP and _steps(inner, known)
+        case _:
+            return False
 
 
 def _uses(lines: Sequence[str], name: str) -> int:

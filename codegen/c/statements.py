@@ -488,16 +488,19 @@ class Writer:
             f"the array {array.name} needs more rows than the capacity",
             self._location,
         )
-        row = " * ".join(["1", *map(_bracketed, self.shapes[array.name][1:])])
         name = self.names.of(array.name)
+        inner = "".join(f" * {n}" for n in map(_bracketed, self.shapes[array.name][1:]))
+        start = f"{name} + {rows}{inner}"
         self.line("{")
-        self.line(f"    int64_t more = 2 * ({wanted});")
-        self.line(f"    more = more > {self.capacity} ? {self.capacity} : more;")
-        self.line(
-            f"    memset({name} + {rows} * {row}, 0, "
-            f"(size_t)((more - {rows}) * {row}) * sizeof({kind}));"
+        self._indent += 4
+        self.line(f"int64_t more = 2 * ({wanted});")
+        self.line(f"more = more > {self.capacity} ? {self.capacity} : more;")
+        cells = (
+            f"(size_t)((more - {rows}){inner})" if inner else f"(size_t)(more - {rows})"
         )
-        self.line(f"    {rows} = more;")
+        self.line(f"memset({start}, 0, {cells} * sizeof({kind}));")
+        self.line(f"{rows} = more;")
+        self._indent -= 4
         self.line("}")
 
     def _library(self, stmt: Library) -> None:

@@ -51,23 +51,22 @@ def export_c(
 ) -> Exported:
     """Write functions as C99: ``name.c``, ``name.h``, and a shared library if wanted.
 
-    The C computes what the compiled Python does, with the same vector maths. Sums run
-    in order, where compiled Python may add in any; matrix products and factorisations
-    are plain loops, which agree with BLAS and LAPACK to rounding. With neither, and a
-    processor that has fused multiply-adds (``march="x86-64-v3"`` or "native"), results
-    are the same to the last bit; without those instructions, as far as both round.
+    The C computes what the compiled Python does, with the same vector maths: to the
+    last bit, on the same kind of processor (the maths uses fused multiply-adds where
+    ``march`` has them: "x86-64-v3", "native"). But sums run in order, where compiled
+    Python may add in any, and matrix products and factorisations are plain loops,
+    which agree with BLAS and LAPACK to rounding.
 
     Args:
         functions: ``grad(f)``, ``jit(f)`` and the like: one, several, or by the names
             they get.
-        signatures: for each function a text such as ``"float64[:], float64"``, or a
-            tuple of example arguments; a list of these for several functions. Numbers
-            among the sizes are examples, too: they tell which sizes differ.
+        signatures: for each function a text such as ``"float64[8], float64"``, or a
+            tuple of example arguments; a list of these for several functions. Sizes are
+            examples, too.
         directory: where the files go; made if need be.
         name: of the library and its files; the functions' names begin with it.
-        build: whether to compile it with the C compiler that is here, for
-            ``load_library``.
-        compiler: its command; by default the environment's CC, cc, gcc or clang.
+        build: whether to compile it here, for ``load_library``.
+        compiler: the command; by default the environment's CC, cc, gcc or clang.
         march: the processor to compile for, as the compiler calls it.
         flags: further flags for the compiler.
 
@@ -93,19 +92,35 @@ def export_c(
     unit = _printed(shipped, name)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    source, header = folder / f"{unit.name}.c", folder / f"{unit.name}.h"
-    source.write_text(unit.source, encoding="utf-8")
-    header.write_text(unit.header, encoding="utf-8")
+    source = _write(folder / f"{unit.name}.c", unit.source)
+    header = _write(folder / f"{unit.name}.h", unit.header)
     if not build:
         return Exported(source, header)
     library = folder / f"lib{unit.name}{c.library_suffix()}"
+    compiled = _compiled(source, library, compiler, march, flags)
+    beside = Path(description_path(str(library)))
+    description = _write(beside, _described(unit, shipped, compiled))
+    return Exported(source, header, library, description)
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _compiled(
+    source: Path,
+    library: Path,
+    compiler: str | None,
+    march: str | None,
+    flags: Sequence[str],
+) -> Path:
     try:
-        c.compile_library(source, library, compiler=compiler, march=march, flags=flags)
+        return c.compile_library(
+            source, library, compiler=compiler, march=march, flags=flags
+        )
     except c.CompilerError as error:
         raise LibraryError(str(error)) from None
-    description = Path(description_path(str(library)))
-    description.write_text(_described(unit, shipped, library), encoding="utf-8")
-    return Exported(source, header, library, description)
 
 
 def interfaces(functions: Functions, signatures: Signatures) -> dict[str, Interface]:
