@@ -1,4 +1,15 @@
-"""Export functions as a C library: source, header, and, if wanted, compiled."""
+"""Export functions as a C library: source, header, and, if wanted, compiled.
+
+>>> import tempfile
+>>> import numpy as np
+>>> from tracegrad import export_c, grad
+>>> slope = grad(lambda x, k: 0.5 * k * np.sum(x**2))
+>>> types = "float64[:], float64"
+>>> with tempfile.TemporaryDirectory() as directory:
+...     files = export_c({"slope": slope}, types, directory, "model")
+...     print(files.header.read_text().splitlines()[-7])
+int model_slope(const double *x, double k, int64_t n, double *x_bar);
+"""
 
 from __future__ import annotations
 
@@ -51,11 +62,10 @@ def export_c(
 ) -> Exported:
     """Write functions as C99: ``name.c``, ``name.h``, and a shared library if wanted.
 
-    The C computes what the compiled Python does, with the same vector maths: to the
-    last bit, on the same kind of processor (the maths uses fused multiply-adds where
-    ``march`` has them: "x86-64-v3", "native"). But sums run in order, where compiled
-    Python may add in any, and matrix products and factorisations are plain loops,
-    which agree with BLAS and LAPACK to rounding.
+    The C computes what the compiled Python does, to the last bit where the maths has
+    fused multiply-adds in both (``march="native"``, "x86-64-v3"). But sums run in
+    order, where compiled Python may add in any, and matrix products and factorisations
+    are plain loops, which agree with BLAS and LAPACK to rounding.
 
     Args:
         functions: ``grad(f)``, ``jit(f)`` and the like: one, several, or by the names
@@ -77,16 +87,6 @@ def export_c(
         ArgumentError: if functions and signatures don't fit.
         LibraryError: naming what C can't express, before anything is written; or with
             what the compiler says.
-
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from tracegrad import grad
-    >>> slope = grad(lambda x, k: 0.5 * k * np.sum(x**2))
-    >>> types = "float64[:], float64"
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     files = export_c({"slope": slope}, types, directory, "model")
-    ...     print(files.header.read_text().splitlines()[-7])
-    int model_slope(const double *x, double k, int64_t n, double *x_bar);
     """
     shipped = interfaces(functions, signatures)
     unit = _printed(shipped, name)
@@ -97,10 +97,11 @@ def export_c(
     if not build:
         return Exported(source, header)
     library = folder / f"lib{unit.name}{c.library_suffix()}"
-    compiled = _compiled(source, library, compiler, march, flags)
+    _compile(source, library, compiler, march, flags)
     beside = Path(description_path(str(library)))
-    description = _write(beside, _described(unit, shipped, compiled))
-    return Exported(source, header, library, description)
+    return Exported(
+        source, header, library, _write(beside, _described(unit, shipped, library))
+    )
 
 
 def _write(path: Path, text: str) -> Path:
@@ -108,17 +109,15 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _compiled(
+def _compile(
     source: Path,
     library: Path,
     compiler: str | None,
     march: str | None,
     flags: Sequence[str],
-) -> Path:
+) -> None:
     try:
-        return c.compile_library(
-            source, library, compiler=compiler, march=march, flags=flags
-        )
+        c.compile_library(source, library, compiler=compiler, march=march, flags=flags)
     except c.CompilerError as error:
         raise LibraryError(str(error)) from None
 
