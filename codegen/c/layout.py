@@ -1,12 +1,43 @@
-"""Break lines of C that are too long, where that reads best."""
+"""Lines of C as they are written, and broken where that reads best."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 WIDTH = 88
+INDENT = 4
 _ATOM = re.compile(r"/\*.*?\*/|\S+|\s+")
+
+
+class Page:
+    """Lines being written, and how deep the next one stands."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._indent = INDENT
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        self.lines.append(" " * self._indent + text)
+
+    @property
+    def outermost(self) -> bool:
+        """Whether this is a function's own block."""
+        return self._indent == INDENT
+
+    @property
+    def room(self) -> int:
+        """The characters that a line has."""
+        return WIDTH - self._indent
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Write an inner block."""
+        self._indent += INDENT
+        yield
+        self._indent -= INDENT
 
 
 def broken(lines: Iterable[str]) -> Iterator[str]:

@@ -191,9 +191,9 @@ class _Printer:
 
     def _body(self) -> list[str]:
         """The lines, with declarations of what they use."""
-        lines = self._writer.lines
+        lines = self._writer.page.lines
         declared = []
-        for name in self._writer.hoisted:
+        for name in self._writer.storage.named:
             if _uses(lines, name) == 1:
                 lines = [x for x in lines if not x.lstrip().startswith(f"{name} = ")]
             else:
@@ -275,7 +275,7 @@ class _Printer:
             if isinstance(parameter, Array):
                 lengths = [self._expressions.text(size) for size in parameter.shape]
                 inner = [self._expressions.text(s, SUM + 2) for s in parameter.shape]
-                self._writer.place(parameter.name, lengths, inner[1:])
+                self._writer.storage.place(parameter.name, lengths, inner[1:])
 
     def _pointers(self) -> list[str]:
         """Declarations of all arrays that aren't parameters."""
@@ -303,12 +303,12 @@ class _Printer:
         for part in self._arrays.rooms:
             kind, name = CTYPES[part.dtype], self._names.of(part.name)
             array = Array(part.name, part.dtype, part.shape)
-            lengths = writer.lengths(array)
+            lengths = writer.storage.lengths(array)
             if part.rows is not None:
                 rows = self._names.fresh(f"{part.name}_rows")
                 writer.line(f"int64_t {rows} = {lengths[0]};")
                 lengths = [rows, *lengths[1:]]
-            writer.place(part.name, lengths, lengths[1:])
+            writer.storage.place(part.name, lengths, lengths[1:])
             writer.line(f"{name} = ({kind} *){room};")
             if part is not self._arrays.rooms[-1]:
                 writer.line(f"{room} += {self._room(part)};")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import PurePath
 
 from codegen.c.arrays import Arrays, refuse
 from codegen.c.expressions import ARITHMETIC, CTYPES, LOGICAL, SUM, Expressions
 from codegen.c.identifiers import PREFIX
-from codegen.c.layout import WIDTH
+from codegen.c.layout import Page
 from codegen.c.library import call, failure
+from codegen.c.storage import Storage, bracketed, moved
 from codegen.expressions import signed
 from codegen.loop_ir import (
     Accumulate,
@@ -86,92 +86,18 @@ class Writer:
         expressions: Expressions,
     ) -> None:
         self.expressions = expressions
-        expressions.cell, expressions.axis = self.cell, self.axis
         self.names = expressions.names
-        self.lines: list[str] = []
+        self.page = Page()
+        self.storage = Storage(expressions, self.page)
+        self.line = self.page.line
         self.routines: set[tuple[str, str]] = set()
+        self.capacity = "capacity"
         self._arrays = arrays
         self._places = places
         self._statuses = statuses
         self._dtypes = dtypes
         self._unread = unread
-        self._indent = 4
         self._location: Location | None = None
-        # The lengths of arrays, and of the axes by which their cells are apart.
-        self.shapes: dict[str, list[str]] = {}
-        self._apart: dict[str, list[str]] = {}
-        self.hoisted: list[str] = []
-        self._lengths: dict[str, str] = {}
-        self.capacity = "capacity"
-
-    def line(self, text: str) -> None:
-        """Write a line."""
-        self.lines.append(" " * self._indent + text)
-
-    # --- arrays --------------------------------------------------------------------
-
-    def place(self, name: str, shape: list[str], apart: list[str]) -> None:
-        """Take note of an array's lengths, and of its storage's inner lengths."""
-        self.shapes[name], self._apart[name] = shape, apart
-
-    def lengths(self, array: Array) -> list[str]:
-        """A text for each length of an array, bound to a name if it is an expression.
-
-        What it was when the array was made is what it stays.
-        """
-        result = []
-        for size in array.shape:
-            text = self.expressions.text(size)
-            stable = isinstance(size, Const) or (
-                isinstance(size, Var) and size.name in self.expressions.entry
-            )
-            result.append(text if stable else self._length(size, text))
-        return result
-
-    def _length(self, size: Expr, text: str) -> str:
-        """A name for a length; one of what is known at entry serves all arrays."""
-        known = self._lengths.get(text)
-        if known is not None:
-            return known
-        name = self.names.fresh("length")
-        self.hoisted.append(name)
-        self.line(f"{name} = {text};")
-        names = {part.name for part in nested(size) if isinstance(part, Var)}
-        if names <= self.expressions.entry and self._indent == 4:
-            self._lengths[text] = name
-        return name
-
-    def cell(self, load: Load) -> str:
-        """``a[i * n + j]``."""
-        return self._cell(load.array, load.index, load.nonnegative)
-
-    def _cell(
-        self, array: Array, index: tuple[Expr, ...], nonnegative: bool = True
-    ) -> str:
-        items = list(index)
-        texts = []
-        for axis, item in enumerate(items):
-            text = self.expressions.text(item, SUM)
-            if not nonnegative:
-                size = self.expressions.text(Size(array, axis))
-                self.expressions.helpers.add("wrapped_i64")
-                text = f"{PREFIX}wrapped_i64({text}, {size})"
-            texts.append(text)
-        return f"{self.names.of(array.name)}[{self._offset(array, texts)}]"
-
-    def _offset(self, array: Array, index: list[str]) -> str:
-        """How far a cell, or a part of an array, is from its beginning."""
-        apart = self._apart[array.name]
-        text = index[0]
-        for length, item in zip_longest(apart, index[1:], fillvalue="0"):
-            head = "" if text == "0" else f"{_bracketed(text)} * {length}"
-            text = " + ".join(part for part in (head, item) if part not in ("", "0"))
-            text = text or "0"
-        return text
-
-    def axis(self, size: Size) -> str:
-        """A length of an array."""
-        return self.shapes[size.array.name][size.axis]
 
     # --- blocks --------------------------------------------------------------------
 
@@ -191,11 +117,11 @@ class Writer:
 
     def _inside(self, body: Sequence[Stmt]) -> None:
         """Write a nested block; an array that it makes another is unknown after it."""
-        before = {**self.shapes}, {**self._apart}
-        self._indent += 4
-        self.block(body)
-        self._indent -= 4
-        for known, now in zip(before, (self.shapes, self._apart), strict=True):
+        storage = self.storage
+        before = {**storage.shapes}, {**storage.apart}
+        with self.page.deeper():
+            self.block(body)
+        for known, now in zip(before, (storage.shapes, storage.apart), strict=True):
             for name, lengths in known.items():
                 if now[name] != lengths:
                     raise refuse(f"{name} is two arrays of different shapes")
@@ -227,7 +153,7 @@ class Writer:
 
     def comment(self, text: str) -> None:
         """Write a comment on one line."""
-        self.lines.append(comment(text, self._indent))
+        self.line(comment(text, self.page.room))
 
     # --- what stops a kernel -------------------------------------------------------
 
@@ -289,12 +215,12 @@ class Writer:
                 self.line(f"{declared}{self.names.of(target.name)} = {text(value)};")
             case Accumulate(target, combine, value):
                 self._update(target, combine, value)
-            case Store(array, index, value, None):
-                self.line(f"{self._target(stmt)} = {text(value)};")
             case Store(array, index, value, combine):
-                assert combine is not None
                 cell = Load(array, index, array.dtype, stmt.nonnegative)
-                self._update(cell, combine, value)
+                if combine is None:
+                    self.line(f"{self.storage.cell(cell)} = {text(value)};")
+                else:
+                    self._update(cell, combine, value)
             case Check(cond, kind, message):
                 self._check(cond, kind, message, stmt.location)
             case Comment(words):
@@ -311,9 +237,6 @@ class Writer:
                 self._if(stmt)
             case _:
                 self._whole(stmt)
-
-    def _target(self, stmt: Store) -> str:
-        return self._cell(stmt.array, stmt.index, stmt.nonnegative)
 
     def _update(self, target: Var | Load, combine: str, value: Expr) -> None:
         """Write ``target = operation(target, value)``, in place where C can."""
@@ -388,13 +311,12 @@ class Writer:
             self.line("}")
             return
         self.line("while (true) {")
-        self._indent += 4
-        for test in dict.fromkeys(tests):
-            self.stop(test, "IndexError", "index out of bounds", self._location)
-        self.line(f"if ({self.expressions.negation(stmt.cond)})")
-        self.line("    break;")
-        self.block(stmt.body)
-        self._indent -= 4
+        with self.page.deeper():
+            for test in dict.fromkeys(tests):
+                self.stop(test, "IndexError", "index out of bounds", self._location)
+            self.line(f"if ({self.expressions.negation(stmt.cond)})")
+            self.line("    break;")
+        self._inside(stmt.body)
         self.line("}")
 
     def _if(self, stmt: If) -> None:
@@ -419,8 +341,8 @@ class Writer:
             case View(view, base, starts, index):
                 self._view(view, base, (*index, *starts))
             case Reshape(view, base):
-                lengths = self.lengths(view)
-                self.place(view.name, lengths, lengths[1:])
+                lengths = self.storage.lengths(view)
+                self.storage.place(view.name, lengths, lengths[1:])
                 self._point(view, self.names.of(base.name))
             case Library():
                 self._library(stmt)
@@ -433,39 +355,42 @@ class Writer:
         self.line(f"{self.names.of(view.name)} = {where};")
 
     def _view(self, view: Array, base: Array, starts: tuple[Expr, ...]) -> None:
-        inner = self._apart[base.name][len(self._apart[base.name]) - view.rank + 1 :]
-        self.place(view.name, self.lengths(view), inner if view.rank > 1 else [])
-        offset = self._offset(base, [self.expressions.text(s, SUM) for s in starts])
-        self._point(view, _moved(self.names.of(base.name), offset))
+        apart = self.storage.apart[base.name]
+        inner = apart[len(apart) - view.rank + 1 :] if view.rank > 1 else []
+        self.storage.place(view.name, self.storage.lengths(view), inner)
+        texts = [self.expressions.text(start, SUM) for start in starts]
+        offset = self.storage.offset(base, texts)
+        self._point(view, moved(self.names.of(base.name), offset))
 
     def _fill(self, array: Array, value: Expr, prefix: tuple[Expr, ...]) -> None:
         """Loops over the axes that are left: one where the cells lie in a row."""
-        kind, text = CTYPES[array.dtype], self.expressions.text(value)
-        held = not isinstance(value, Const)
+        if isinstance(value, Const):
+            self._fill_cells(array, self.expressions.text(value), prefix)
+            return
+        self.line("{")
+        with self.page.deeper():
+            text = self.expressions.text(value)
+            self.line(f"const {CTYPES[array.dtype]} value = {text};")
+            self._fill_cells(array, "value", prefix)
+        self.line("}")
+
+    def _fill_cells(self, array: Array, value: str, prefix: tuple[Expr, ...]) -> None:
+        name, storage = self.names.of(array.name), self.storage
         index = [self.expressions.text(item, SUM) for item in prefix]
-        rest = self.shapes[array.name][len(prefix) :]
-        row = array.contiguous and len(rest) > 1
-        if held or row:
-            self.line("{")
-            self._indent += 4
-        if held:
-            self.line(f"const {kind} value = {text};")
-            text = "value"
-        name = self.names.of(array.name)
-        if row:
-            start = self._offset(array, index) if index else "0"
-            self.line(f"{kind} *cells = {_moved(name, start)};")
-            rest, index, cell = [" * ".join(map(_bracketed, rest))], [], "cells[k0]"
+        rest = storage.shapes[array.name][len(prefix) :]
+        if array.contiguous and len(rest) > 1:
+            start = moved(name, storage.offset(array, index) if index else "0")
+            count = " * ".join(map(bracketed, rest))
+            self.line(f"for (int64_t k0 = 0; k0 < {count}; ++k0)")
+            cells = start if start == name else f"({start})"
+            self.line(f"    {cells}[k0] = {value};")
+            return
         for depth, length in enumerate(rest):
             head = f"for (int64_t k{depth} = 0; k{depth} < {length}; ++k{depth})"
             self.line("    " * depth + head)
             index.append(f"k{depth}")
-        if not row:
-            cell = f"{name}[{self._offset(array, index)}]"
-        self.line("    " * len(rest) + f"{cell} = {text};")
-        if held or row:
-            self._indent -= 4
-            self.line("}")
+        cell = f"{name}[{storage.offset(array, index)}]"
+        self.line("    " * len(rest) + f"{cell} = {value};")
 
     def _swap(self, targets: tuple[Array, ...], sources: tuple[Array, ...]) -> None:
         """A cycle of pointers, through temporaries."""
@@ -480,7 +405,8 @@ class Writer:
 
     def _grow(self, array: Array, size: Expr) -> None:
         """More rows of the room that the array has, zeroed; twice as many as asked."""
-        rows, kind = self.shapes[array.name][0], CTYPES[array.dtype]
+        rows, *lengths = self.storage.shapes[array.name]
+        kind, name = CTYPES[array.dtype], self.names.of(array.name)
         wanted = self.expressions.text(size)
         self.stop(
             f"{wanted} > {self.capacity}",
@@ -488,26 +414,23 @@ class Writer:
             f"the array {array.name} needs more rows than the capacity",
             self._location,
         )
-        name = self.names.of(array.name)
-        inner = "".join(f" * {n}" for n in map(_bracketed, self.shapes[array.name][1:]))
-        start = f"{name} + {rows}{inner}"
+        inner = "".join(f" * {length}" for length in map(bracketed, lengths))
+        cells = f"({rows}_more - {rows}){inner}"
         self.line("{")
-        self._indent += 4
-        self.line(f"int64_t more = 2 * ({wanted});")
-        self.line(f"more = more > {self.capacity} ? {self.capacity} : more;")
-        cells = (
-            f"(size_t)((more - {rows}){inner})" if inner else f"(size_t)(more - {rows})"
-        )
-        self.line(f"memset({start}, 0, {cells} * sizeof({kind}));")
-        self.line(f"{rows} = more;")
-        self._indent -= 4
+        with self.page.deeper():
+            self.line(f"int64_t {rows}_more = 2 * ({wanted});")
+            self.line(f"if ({rows}_more > {self.capacity})")
+            self.line(f"    {rows}_more = {self.capacity};")
+            start = f"{name} + {rows}{inner}"
+            self.line(f"memset({start}, 0, (size_t)({cells}) * sizeof({kind}));")
+            self.line(f"{rows} = {rows}_more;")
         self.line("}")
 
     def _library(self, stmt: Library) -> None:
         """A call of a dense routine; a failed one stops the kernel."""
         dtype = stmt.operands[0].array.dtype
         self.routines.add((stmt.routine, dtype))
-        text = call(stmt, self.names, self.shapes, self._apart)
+        text = call(stmt, self.names, self.storage.shapes, self.storage.apart)
         message = failure(stmt.routine)
         if message:
             self.stop(text, "LinAlgError", message, stmt.location)
@@ -515,12 +438,12 @@ class Writer:
             self.line(f"{text};")
 
 
-def comment(text: str, indent: int) -> str:
+def comment(text: str, room: int) -> str:
     """A comment line: nothing in it may end or continue it, or hide text."""
     clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    line = " " * indent + "// " + clean.replace("??", "? ?")
-    if len(line) > WIDTH:
-        line = line[: WIDTH - 3].rstrip() + "..."
+    line = "// " + clean.replace("??", "? ?")
+    if len(line) > room:
+        line = line[: room - 3].rstrip() + "..."
     return line + " ." if line.endswith("\\") else line
 
 
@@ -541,16 +464,3 @@ def _evaluated(stmt: Stmt) -> Iterator[Expr]:
             yield size
         case _:
             pass
-
-
-def _simple(text: str) -> bool:
-    """Whether a text is a name, a number or a call: what ``*`` may stand next to."""
-    return text.replace("_", "a").isalnum()
-
-
-def _moved(pointer: str, offset: str) -> str:
-    return pointer if offset == "0" else f"{pointer} + {_bracketed(offset)}"
-
-
-def _bracketed(text: str) -> str:
-    return text if _simple(text) else f"({text})"
