@@ -276,7 +276,10 @@ def window(item: slice, size: Size) -> Window:
     if span == 0:
         return Window(0, step, 0)
     stride = abs(step)
-    count = span if stride == 1 else (Dim.of(span) + (stride - 1)) // stride
+    longer = (
+        span + (stride - 1) if isinstance(span, int) else Dim.of(span) + (stride - 1)
+    )
+    count = span if stride == 1 else longer // stride
     return Window(_plain(start), step, _plain(count))
 
 

@@ -1,0 +1,175 @@
+"""Python's operators on tensors.
+
+Most of what a tape records are sums and products, so these take a short way to the same
+node that ``record.apply`` would make.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracegrad.ir.primitive import Primitive
+from tracegrad.numpy_api import table as numpy_table
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import elementwise as ew
+from tracegrad.tape.modes import is_grad_enabled
+from tracegrad.tape.node import LEAF, Node
+from tracegrad.tape.plans import OUT, Plan, plan_for
+from tracegrad.tape.record import View, apply
+from tracegrad.tape.value import Value, made
+
+_NUMBERS = frozenset({float, int, np.float64})
+_F64 = np.dtype(np.float64)
+_float64 = np.float64
+_NOTHING: dict[str, Any] = {}  # parameters
+
+
+def is_operand(x: object) -> bool:
+    """Whether arithmetic with a tensor makes sense of it."""
+    return isinstance(x, (Value, bool, int, float, np.generic, np.ndarray))
+
+
+def _general(
+    function: Callable[[Any, Any], Any], swap: bool = False
+) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        if not is_operand(other):
+            return NotImplemented
+        return function(other, self) if swap else function(self, other)
+
+    return method
+
+
+def _edge(x: Value, edge: Any) -> Any:
+    """What ``edge_of`` gives for an edge that isn't a node."""
+    if edge is LEAF:
+        return x
+    return edge.current(x) if type(edge) is View else edge
+
+
+def _arithmetic(
+    primitive: Primitive, function: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
+    """An operator whose operands are nearly always tensors and numbers."""
+    only_first, only_second, both = (
+        plan_for(primitive, 2, live, {})
+        for live in ((True, False), (False, True), (True, True))
+    )
+
+    def method(self: Any, other: Any) -> Any:
+        n = self._edge
+        if isinstance(other, Value):
+            b, m = other._array, other._edge
+            plain = self._extra or other._extra
+        elif type(other) in _NUMBERS:
+            b, m = other, None
+            plain = self._extra
+        elif is_operand(other):
+            return apply(primitive, (self, other), _NOTHING)
+        else:
+            return NotImplemented
+        if n is not None and type(n) is not Node:
+            n = _edge(self, n)
+        if m is not None and type(m) is not Node:
+            m = _edge(other, m)
+        if plain or (n is None and m is None) or not is_grad_enabled():
+            return apply(primitive, (self, other), _NOTHING)
+        plan = both if n is not None and m is not None else only_first
+        if n is None:
+            plan = only_second
+        return _recorded(self, other, function(self._array, b), plan, (n, m), b)
+
+    return method
+
+
+def _recorded(
+    self: Any, other: Any, out: Any, plan: Plan, edges: tuple[Any, Any], b: Any
+) -> Any:
+    """The result of an operation on a tensor and a tensor or number."""
+    result = made(self._result, out, None)
+    saved: tuple[Any, ...] = ()
+    stamps: tuple[Any, ...] = ()
+    for k in plan.needs:
+        if k == 0:
+            saved = (self._array,)
+            stamps = (self._cell, self._cell[0], 0)
+        elif k == OUT:
+            saved = (*saved, out)
+            stamps = (*stamps, result._cell, 0, OUT)
+        else:
+            saved = (*saved, b)
+            if b is not other:
+                stamps = (*stamps, other._cell, other._cell[0], 1)
+    shape, dtype = ((), _F64) if type(out) is _float64 else (out.shape, out.dtype)
+    result._edge = Node(plan, _NOTHING, edges, saved, stamps, shape, dtype)
+    return result
+
+
+def _reflected(primitive: Primitive) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        if not is_operand(other):
+            return NotImplemented
+        return apply(primitive, (other, self), _NOTHING)
+
+    return method
+
+
+def _unary(primitive: Primitive) -> Callable[[Any], Any]:
+    def method(self: Any) -> Any:
+        return apply(primitive, (self,), _NOTHING)
+
+    return method
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    return numpy_table.FUNCTIONS[np.matmul](a, b)
+
+
+class Operators(Value):
+    """A value with Python's operators."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+
+    __add__ = _arithmetic(ew.add, operator.add)
+    __radd__ = _reflected(ew.add)
+    __sub__ = _arithmetic(ew.subtract, operator.sub)
+    __rsub__ = _reflected(ew.subtract)
+    __mul__ = _arithmetic(ew.multiply, operator.mul)
+    __rmul__ = _reflected(ew.multiply)
+    __truediv__ = _arithmetic(ew.divide, operator.truediv)
+    __rtruediv__ = _reflected(ew.divide)
+    __floordiv__ = _general(ew.floor_divide)
+    __rfloordiv__ = _general(ew.floor_divide, swap=True)
+    __mod__ = _general(ew.remainder)
+    __rmod__ = _general(ew.remainder, swap=True)
+    __pow__ = _general(ew.raise_to)
+    __rpow__ = _general(ew.raise_to, swap=True)
+    __matmul__ = _general(_matmul)
+    __rmatmul__ = _general(_matmul, swap=True)
+    __and__ = _general(cmp.bitwise_and)
+    __rand__ = _general(cmp.bitwise_and, swap=True)
+    __or__ = _general(cmp.bitwise_or)
+    __ror__ = _general(cmp.bitwise_or, swap=True)
+    __xor__ = _general(cmp.bitwise_xor)
+    __rxor__ = _general(cmp.bitwise_xor, swap=True)
+    __lshift__ = _general(cmp.left_shift)
+    __rshift__ = _general(cmp.right_shift)
+    __lt__ = _general(cmp.less)
+    __le__ = _general(cmp.less_equal)
+    __gt__ = _general(cmp.greater)
+    __ge__ = _general(cmp.greater_equal)
+    __eq__ = _general(cmp.equal)
+    __ne__ = _general(cmp.not_equal)
+    __neg__ = _unary(ew.negative)
+    __abs__ = _unary(ew.absolute)
+    __invert__ = _unary(cmp.invert)
+    # Elementwise == notwithstanding, a tensor is found in a dict by identity.
+    __hash__ = object.__hash__
+
+    def __pos__(self) -> Any:
+        return self

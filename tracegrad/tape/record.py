@@ -1,0 +1,233 @@
+"""Apply a primitive to tensors: compute with NumPy, and put a node on the tape.
+
+>>> import numpy as np
+>>> from tracegrad.tape.tensor import Tensor
+>>> x = Tensor([1.0, 2.0], requires_grad=True)
+>>> from tracegrad.primitives.elementwise import exp
+>>> y = apply(exp, (x,), {})
+>>> edge_of(y), edge_of(x) is x
+(<ExpBackward0 object at 0x...>, True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracegrad.errors import DifferentiationError
+from tracegrad.ir.primitive import Elementwise, Primitive
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.tape.modes import enable_grad, is_grad_enabled, is_inference_mode_enabled
+from tracegrad.tape.node import LEAF, ManyNode, Node, Shape
+from tracegrad.tape.plans import OUT, Plan, plan_for
+from tracegrad.tape.value import Value, made
+
+Step = tuple[Primitive, tuple[Any, ...], Mapping[str, Any]]
+
+
+def edge_of(x: Value) -> Any:
+    """The edge to a tensor: a node or port, the tensor itself if a leaf, or None."""
+    edge = x._edge
+    if edge is LEAF:
+        return x
+    return edge.current(x) if type(edge) is View else edge
+
+
+class View:
+    """The edge of a tensor that shares the memory of another one, its base.
+
+    When the memory is written to, through whichever tensor, the base gets a new node,
+    and the view's own is made anew when it is next asked for.
+
+    Attributes:
+        base: the tensor that owns the memory.
+        steps: the primitives that lead from the base to the view.
+        node: the edge, as of version ``seen``.
+        seen: the version counter when it was made.
+        bound: why it must not be modified where operations are recorded.
+    """
+
+    __slots__ = ("base", "bound", "node", "seen", "steps")
+
+    def __init__(
+        self, base: Value, steps: tuple[Step, ...], node: Any, bound: str = ""
+    ) -> None:
+        self.base = base
+        self.steps = steps
+        self.node = node
+        self.seen = base._cell[0]
+        self.bound = bound
+
+    def current(self, x: Value) -> Any:
+        """The edge that is true of the memory as it is now."""
+        if x._cell[0] != self.seen and self.bound != "no_grad":
+            self.seen = x._cell[0]
+            self.node = self._again()
+        return self.node
+
+    def _again(self) -> Any:
+        if edge_of(self.base) is None:
+            return None
+        result: Any = self.base
+        with enable_grad():
+            for primitive, others, params in self.steps:
+                result = apply(primitive, (result, *others), params)
+        return result._edge.node
+
+
+def apply(
+    primitive: Primitive,
+    operands: Sequence[Any],
+    params: Mapping[str, Any],
+) -> Any:
+    """The result of a primitive on tensors, arrays and numbers.
+
+    Args:
+        primitive: what to apply.
+        operands: at least one is a tensor.
+        params: its static parameters.
+
+    Returns:
+        A tensor, or a tuple of them.
+    """
+    if primitive is cmp.stop_gradient:
+        return detached(operands[0])
+    arrays: list[Any] = []
+    edges: list[Any] = []
+    first: Value | None = None
+    for x in operands:
+        if isinstance(x, Value):
+            first = x if first is None else first
+            arrays.append(x._array)
+            edges.append(edge_of(x) if x._edge is not None else None)
+        else:
+            arrays.append(x)
+            edges.append(None)
+    assert first is not None
+    live = tuple(edge is not None for edge in edges)
+    plan = plan_for(primitive, len(arrays), live, params)
+    if plan.views and first is operands[0]:
+        arrays[0] = first._memory()
+    out = primitive.numpy(*arrays, **params)
+    if type(out) is tuple:
+        return _several(plan, operands, arrays, edges, params, out)
+    if not out.ndim and type(out) is np.ndarray and not plan.views:
+        out = out[()]
+    node = None
+    recorded = is_grad_enabled() and True in live and out.dtype.kind == "f"
+    if recorded:
+        node = _node(plan, operands, arrays, edges, params, out)
+    if plan.views and first is operands[0] and np.may_share_memory(out, arrays[0]):
+        return _view(first, (primitive, tuple(operands[1:]), params), out, node)
+    result = made(first._result, out, node)
+    if recorded:
+        _stamp_result(node, result)
+    if is_inference_mode_enabled():
+        result._extra = {"inference": True}
+    return result
+
+
+def _node(
+    plan: Plan,
+    operands: Sequence[Any],
+    arrays: Sequence[Any],
+    edges: Sequence[Any],
+    params: Mapping[str, Any],
+    out: Any,
+) -> Node:
+    check_rule(plan.primitive)
+    saved, stamps = kept(plan, operands, arrays, out)
+    node = Node(plan, params, edges, saved, stamps, out.shape, out.dtype)
+    if plan.arrays is None:
+        node.shapes = shapes_of(edges, arrays)
+    return node
+
+
+def check_rule(primitive: Primitive) -> None:
+    """Refuse to record what has no derivative where a zero would be wrong."""
+    rule = primitive.rule
+    if isinstance(rule, Elementwise) and rule.partials is None:
+        raise DifferentiationError(
+            f"{primitive.name} has no derivative: {primitive.refuses}",
+            todo="Detach its argument, or write a Function around it.",
+        )
+
+
+def kept(
+    plan: Plan, operands: Sequence[Any], arrays: Sequence[Any], out: Any
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The values that a plan needs, and the stamps of those that are tensors."""
+    saved: list[Any] = []
+    stamps: list[Any] = []
+    for k in plan.needs:
+        if k == OUT:
+            saved.append(out)
+            continue
+        x, array = operands[k], arrays[k]
+        if isinstance(x, Value):
+            if x._extra and "inference" in x._extra:
+                raise RuntimeError(
+                    "a tensor made in inference_mode can't be saved for a gradient. "
+                    "Clone it outside of inference_mode first."
+                )
+            stamps += (x._cell, x._cell[0], k)
+        elif isinstance(array, np.ndarray):
+            array = array.copy()  # the user may write to it before the backward pass
+        saved.append(array)
+    return tuple(saved), tuple(stamps)
+
+
+def shapes_of(edges: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+    """Shapes of the operands that have no edge to tell them."""
+    return [
+        Shape(np.asarray(x)) if edge is None else None
+        for edge, x in zip(edges, arrays, strict=True)
+    ]
+
+
+def _stamp_result(node: Any, result: Value) -> None:
+    """The version of the result too, if the rule needs it."""
+    if OUT in node.plan.needs:
+        node.stamps = (*node.stamps, result._cell, result._cell[0], OUT)
+
+
+def _several(
+    plan: Plan,
+    operands: Sequence[Any],
+    arrays: Sequence[Any],
+    edges: Sequence[Any],
+    params: Mapping[str, Any],
+    outs: tuple[Any, ...],
+) -> Any:
+    first = next(x for x in operands if isinstance(x, Value))
+    if not is_grad_enabled() or True not in plan.live:
+        return tuple(made(first._result, out, None) for out in outs)
+    saved, stamps = kept(plan, operands, arrays, outs)
+    ports = [Shape(out) for out in outs]
+    node = ManyNode(ports, plan, params, edges, saved, stamps)
+    node.shapes = shapes_of(edges, arrays)
+    return tuple(made(first._result, out, node.port(k)) for k, out in enumerate(outs))
+
+
+def _view(first: Value, step: Step, out: Any, node: Any) -> Any:
+    """A result that shares its memory with the first operand."""
+    base, bound = first, ""
+    steps: tuple[Step, ...] = (step,)
+    if type(first._edge) is View:
+        base, bound = first._edge.base, first._edge.bound
+        steps = (*first._edge.steps, step)
+    if not is_grad_enabled():
+        bound = "no_grad"
+    view = View(base, steps, node, bound)
+    return made(first._result, out, view, first._cell)
+
+
+def detached(x: Value) -> Any:
+    """A tensor of the same memory that carries no gradient."""
+    return made(x._result, x._memory(), None, x._cell)
+
+
+apply.rank = 2.0  # type: ignore[attr-defined]
+Value.__tracegrad_apply__ = staticmethod(apply)  # type: ignore[attr-defined]
