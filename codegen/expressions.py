@@ -34,6 +34,7 @@ from codegen.loop_ir import (
     Var,
 )
 
+_DISPLAY = 30
 _BINARY: dict[str, type[ast.operator]] = {
     "add": ast.Add,
     "subtract": ast.Sub,
@@ -122,6 +123,20 @@ def bundle(items: Iterable[ast.expr]) -> ast.expr:
     """One item as itself, several as a tuple: a shape, an index, a result."""
     nodes = list(items)
     return nodes[0] if len(nodes) == 1 else ast.Tuple(nodes)
+
+
+def returned(items: Iterable[ast.expr]) -> ast.expr:
+    """What a function returns: one item, a tuple, or a sum of short tuples.
+
+    Python fills a longer display piece by piece, and there Numba takes no conditional
+    expressions.
+    """
+    nodes = list(items)
+    result = bundle(nodes[:_DISPLAY])
+    for first in range(_DISPLAY, len(nodes), _DISPLAY):
+        part = ast.Tuple(nodes[first : first + _DISPLAY])
+        result = ast.BinOp(result, ast.Add(), part)
+    return result
 
 
 def expression(expr: Expr) -> ast.expr:

@@ -26,7 +26,15 @@ from dataclasses import dataclass
 
 from codegen import layout
 from codegen.arena import WORKSPACE, plan
-from codegen.expressions import HELPERS, SUPPORT, assign, bundle, expression, name
+from codegen.expressions import (
+    HELPERS,
+    SUPPORT,
+    assign,
+    bundle,
+    expression,
+    name,
+    returned,
+)
 from codegen.loop_ir import (
     Array,
     Check,
@@ -79,7 +87,7 @@ def print_python(kernel: Kernel) -> Source:
         printer.carve(slots)
     printer.block(kernel.body[leading:])
     if kernel.results:
-        printer.emit(ast.Return(bundle(map(expression, kernel.results))))
+        printer.emit(ast.Return(returned(map(expression, kernel.results))))
     return _source(kernel, names, printer.lines)
 
 

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 
 
+def is_float(value: Any) -> bool:
+    """Whether a value is a floating-point array or number."""
+    return np.asarray(value).dtype.kind == "f"
+
+
 def floats(values: Any) -> list[np.ndarray]:
     """The floating-point arrays among results or arguments."""
     several = values if isinstance(values, (tuple, list)) else (values,)

@@ -368,12 +368,23 @@ def checks():
     return Example(kernel, lambda r: (np.ones(3), np.arange(3.0), 1, 2.0))
 
 
+def many_results():
+    """More than Python displays at once, some of them conditional."""
+    a = Var("a", "float64")
+    results = [
+        Select(op("less", a, number(float(k))), a, number(1.0 * k), "float64")
+        for k in range(35)
+    ]
+    kernel = Kernel("many_results", (a,), (), tuple(results))
+    return Example(kernel, lambda r: (20.5,))
+
+
 def corpus() -> dict[str, Example]:
     """All kernels by name."""
     examples = [
         *(total(), energy(), windows(), gather(), newton(), scratch(), checks()),
         *(products(), products("float32"), factorisations(), ordering()),
-        *(conversions(), accumulations(), long_lines()),
+        *(conversions(), accumulations(), long_lines(), many_results()),
         *(operations(dtype) for dtype in ("float64", "float32", "int64", "int32")),
         *(operations("bool"), operations("float64", False)),
         operations("float32", False),

@@ -12,7 +12,7 @@ from tracegrad.ir.primitive import Primitive, Scalar
 
 # What an elementwise primitive needs besides operands.
 PARAMS: dict[str, tuple[dict[str, Any], ...]] = {
-    "integer_power": ({"exponent": 3}, {"exponent": -2}, {"exponent": 1}),
+    "integer_power": ({"exponent": 2}, {"exponent": 7}),
     "convert": ({"dtype": "float64"}, {"dtype": "int64"}, {"dtype": "bool"}),
 }
 SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
@@ -57,7 +57,7 @@ def cases(primitive: Primitive, seed: int) -> Iterator[Case]:
     for params in PARAMS.get(primitive.name, ({},)):
         for shapes in SHAPES:
             operands = tuple(
-                _operand(primitive, k, shapes[k], rng) for k in range(arity)
+                operand(primitive, k, shapes[k], rng) for k in range(arity)
             )
             yield Case(operands, params)
 
@@ -69,14 +69,21 @@ def arity_of(primitive: Primitive) -> int:
     return len(primitive.domain)
 
 
-def _operand(primitive: Primitive, k: int, shape: Any, rng: Any) -> np.ndarray:
-    kind = primitive.operands
-    if kind == "bool" or (kind == "mask" and k == 0):
+def kind_of(primitive: Primitive, k: int) -> Any:
+    """What an elementwise primitive's operand is drawn from."""
+    if primitive.operands == "bool" or (primitive.operands == "mask" and k == 0):
+        return "bool"
+    return "integer" if primitive.operands == "integer" else primitive.domain[k]
+
+
+def operand(primitive: Primitive, k: int, shape: Any, rng: Any) -> np.ndarray:
+    """A random operand of an elementwise primitive."""
+    kind = kind_of(primitive, k)
+    if kind == "bool":
         return np.asarray(rng.uniform(size=shape) < 0.5)
     if kind == "integer":
         return np.asarray(rng.integers(0, 5, size=shape))
-    low, high = primitive.domain[k]
-    return np.asarray(rng.uniform(low, high, size=shape))
+    return np.asarray(rng.uniform(*kind, size=shape))
 
 
 def strided(x: np.ndarray) -> np.ndarray:

@@ -160,7 +160,7 @@ def check_lowered(primitive: Primitive) -> None:
             aligned = _aligned(recorded, weights)
             recorded = pullback(recorded, aligned, values=True)
         arguments = _arguments(case)
-        assert_agrees(recorded, arguments, run(recorded, arguments, compiled=False))
+        assert_agrees(recorded, arguments, run(recorded, arguments))
 
 
 def check_proved(primitive: Primitive) -> None:

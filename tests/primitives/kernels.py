@@ -1,4 +1,4 @@
-"""Recorded graphs as kernels: run as plain Python, or compiled."""
+"""Recorded graphs as kernels, run as plain Python."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from codegen import jit
 from tests.lower.harness import in_python
 from tests.tracing import Recorded
 from tracegrad.lower.lower import ScalarOutput, lower
 from tracegrad.traces.evaluate import sizes_of
 
 
-def run(recorded: Recorded, arguments: Sequence[Any], *, compiled: bool) -> list[Any]:
-    """The results of the lowered graph: by its printed source, or compiled."""
+def run(recorded: Recorded, arguments: Sequence[Any]) -> list[Any]:
+    """The results of the lowered graph by its printed source."""
     lowered = lower(recorded.graph, recorded.assumptions, "f")
-    if compiled:
-        function = jit.build(lowered.kernel, options=jit.Options(keep=False)).entry
-    else:
-        function = in_python(lowered.kernel)
+    function = in_python(lowered.kernel)
     values = [np.asarray(x)[()] for x in (*arguments, *recorded.constants)]
     sizes = sizes_of(recorded.graph, values)
     arrays = [

@@ -1,55 +1,58 @@
-"""Every primitive compiled, with its gradient: many share a kernel, to save time."""
+"""Every primitive's kernel, as users get it: both dtypes, all shapes, two orders.
+
+Elementwise primitives share kernels, because compiling is what takes the time; a
+failure names its primitive all the same.
+"""
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.numeric import like
 from tests.primitives.cases import Case, cases
-from tests.primitives.kernels import assert_agrees, run
-from tests.tracing import Recorded, pullback, record
+from tests.primitives.joint import apart, together
+from tests.primitives.sweep import Sweep
+from tests.primitives.test_sweep import softsign, wrong_softsign
+from tracegrad.ir.primitive import Primitive
 from tracegrad.primitives import TABLE
 
-TOGETHER = 14
-NAMES = [name for name in TABLE if name not in ("size", "iota")]
-GROUPS = [NAMES[k : k + TOGETHER] for k in range(0, len(NAMES), TOGETHER)]
+TOGETHER = 8
+SWEPT = [p for p in TABLE.values() if p.name not in ("size", "iota")]
+ELEMENTWISE = [p for p in SWEPT if not p.samples]
+GROUPS = [ELEMENTWISE[k : k + TOGETHER] for k in range(0, len(ELEMENTWISE), TOGETHER)]
+OTHERS = [p for p in SWEPT if p.samples]
 
 
-def examples(names: list[str]) -> list[tuple[str, Case]]:
-    """A case of each with axes: the first sample, or the second elementwise shape."""
-    found = []
-    for name in names:
-        primitive = TABLE[name]
-        first = 0 if primitive.samples else 1
-        found.append((name, next(islice(cases(primitive, 1), first, None))))
-    return found
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0].name)
+def test_elementwise_primitives(group: list[Primitive]) -> None:
+    sweep = Sweep(together(group, seed=1))
+    sweep.check()
+    sweep.check_empty()
 
 
-def joint(group: list[tuple[str, Case]]) -> tuple[Recorded, list[Any]]:
-    """One graph of all of them, side by side, with the gradients of all."""
-    operands = [x for _, case in group for x in case.operands]
-
-    def function(*xs: Any) -> tuple[Any, ...]:
-        given = iter(xs)
-        results: list[Any] = []
-        for name, case in group:
-            own = [next(given) for _ in case.operands]
-            result = TABLE[name](*own, **case.params)
-            results.extend(result if isinstance(result, tuple) else (result,))
-        return tuple(results)
-
-    recorded = record(function, *operands)
-    values = recorded(*operands)
-    values = values if isinstance(values, tuple) else (values,)
-    weights = like(np.random.default_rng(0), values)
-    return pullback(recorded, weights, values=True), operands
+@pytest.mark.parametrize("primitive", OTHERS, ids=str)
+def test_other_primitives(primitive: Primitive) -> None:
+    Sweep(apart(primitive, examples(primitive))).check()
 
 
-@pytest.mark.parametrize("names", GROUPS, ids=lambda n: n[0])
-def test_compiled_values_and_gradients(names):
-    recorded, operands = joint(examples(names))
-    assert_agrees(recorded, operands, run(recorded, operands, compiled=True))
+def examples(primitive: Primitive) -> list[Case]:
+    """The first sample, the first with a number, the first with an empty array."""
+    found: dict[Any, Case] = {}
+    for case in cases(primitive, 1):
+        found.setdefault("first", case)
+        for x in case.operands:
+            if not x.ndim or not x.size:
+                found.setdefault(x.ndim == 0, case)
+    return list({id(case): case for case in found.values()}.values())
+
+
+def test_a_new_record_is_swept_too_and_a_wrong_one_named() -> None:
+    Sweep(together([softsign], seed=1)).check()
+    sweep = Sweep(together([TABLE["absolute"], wrong_softsign], seed=1))
+    with pytest.raises(AssertionError) as caught:
+        sweep.check()
+    named = {
+        line.split()[2] for line in str(caught.value).split("\n") if " of " in line
+    }
+    assert named == {"wrong_softsign:"}
