@@ -2,7 +2,8 @@
 
 Pure equations move if they can't raise. A load moves if the loop doesn't write the cell
 and the index is proved to be inside the array, or the loop to run at least once: out of
-a loop without trips, it would otherwise read what isn't there.
+a loop without trips, it would otherwise read what isn't there. Nests move as a whole,
+with the arrays that they write: see ``nests``.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from tracegrad.primitives.control import check, for_
 from tracegrad.transforms.affine import Prover, affine, combine
 from tracegrad.transforms.cells import Place, place_of
 from tracegrad.transforms.clobber import disjoint, in_bounds
+from tracegrad.transforms.nests import invariant_nests
 from tracegrad.transforms.regions import (
     Structure,
     adopt,
+    body_of,
     clone,
     is_loop,
     is_ref,
@@ -57,6 +60,7 @@ class _Motion:
                 self.block(region)
             if is_loop(equation):
                 moved += adopt(graph, self._invariants(equation))
+                moved += adopt(graph, self._nests(equation))
             moved.append(equation)
             self._visited.add(_cells(place_of(equation)))
         graph.equations[:] = moved
@@ -80,6 +84,26 @@ class _Motion:
             idle = _idle(found)
             region.equations[:] = [*adopt(region, idle), *kept]
             found = [e for e in found if e not in idle]
+        return found
+
+    def _nests(self, loop: Equation) -> list[Equation]:
+        """Take whole nests, and what they write, out of a loop."""
+        runs = self._runs(loop)
+        index = str(body_of(loop).params[0].name)
+
+        def movable(equation: Equation) -> bool:
+            if index in sizes_named_in(equation):
+                return False
+            place = place_of(equation)
+            if place is not None:
+                return runs or in_bounds(self._prover, place)
+            return equation.primitive.effect != "pure" or self._can_move(equation, loop)
+
+        found = invariant_nests(loop, movable, runs=runs)
+        idle = _idle(found)
+        found = [e for e in found if e not in idle]
+        body = body_of(loop)
+        body.equations[:] = [e for e in body.equations if e not in found]
         return found
 
     def _can_move(self, equation: Equation, loop: Equation) -> bool:
