@@ -11,10 +11,11 @@ derivatives. The rooms, in the order of the way through:
   ``assumptions``): a kernel as Python source;
 - ``plain``, ``reference_math``: the same source without Numba, as an oracle;
 - ``jit``, ``numba_compiler``, ``cache``, ``workspace``: compile, keep and call it;
+- ``nopython``, ``numba_functions``: call it from functions that Numba compiles;
 - ``vector_math``, ``support``: what printed kernels call.
 
-Only ``numba_compiler`` and what printed kernels call import Numba, and only when a
-kernel is compiled.
+Only ``numba_compiler``, ``numba_functions`` and what printed kernels call import Numba,
+and only when a kernel is compiled.
 """
 
 from codegen.cache import CacheWarning

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from logging import DEBUG
 from types import MethodType
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from tracegrad.errors import ArgumentError, TracegradError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
 from tracegrad.logging import logger
+from tracegrad.nopython import nopython, numba_type
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
 from tracegrad.traces.inputs import Leaf, describe, identifier
@@ -137,6 +138,37 @@ class Compiled(functools.partial[Any]):
         """Emit into the trace in progress."""
         kwargs.pop("out", None)
         return self._trace(*args, **kwargs)
+
+    # --- inside functions that Numba compiles --------------------------------------
+
+    @functools.cached_property
+    def _numba_type_(self) -> Any:
+        """What Numba asks any object for: its type in nopython code."""
+        return numba_type(self._nopython)
+
+    @functools.cached_property
+    def _nopython(self) -> Any:
+        return nopython(self, self._title)
+
+    def fitting(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[Specialisation]:
+        """The specialisations for arguments of such types, whatever their sizes."""
+        args, kwargs = self._binder.bind(args, kwargs)
+        _, described, tree = self._described(args, kwargs)
+        kinds = [(leaf.dtype, leaf.weak, len(leaf.shape)) for leaf in described]
+        with self._lock:
+            found = [
+                spec
+                for key, specs in self._specialisations.items()
+                for spec in specs
+                if key[0] == tree
+                and kinds
+                == [(x.dtype, x.weak, len(x.shape)) for x in spec.traced.leaves]
+                and _same_static(described, spec.traced.leaves)
+                and spec.holds()
+            ]
+            return found or [self._specialised(args, kwargs)]
 
     # --- calls ---------------------------------------------------------------------
 
@@ -319,6 +351,11 @@ class Compiled(functools.partial[Any]):
                 todo="Call it, or use .compile(*example_arguments).",
             )
         return self._last
+
+
+def _same_static(one: Iterable[Leaf], other: Iterable[Leaf]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(a.key == b.key for a, b in pairs if a.dtype is None)
 
 
 def _is_array(output: Any) -> bool:
