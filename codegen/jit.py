@@ -72,6 +72,8 @@ class Compiled:
         It believes that every argument has the dtype and layout of its parameter; any
         other reads wrong memory. Only for a caller that has looked.
         """
+        if not hasattr(self.function, "overloads"):  # plain Python: Numba is disabled
+            return self.function  # type: ignore[no-any-return]
         (overload,) = self.function.overloads.values()
         return overload.entry_point  # type: ignore[no-any-return]
 

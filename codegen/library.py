@@ -1,4 +1,4 @@
-"""Print calls of dense routines: BLAS through ``np.dot``, LAPACK, sorting."""
+"""Print calls of dense routines: BLAS through ``np.dot``, LAPACK, sorts, searches."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def library_call(stmt: Library) -> ast.stmt:
             value = call("np.dot", *args)
         case "argsort":
             value = ast.Call(name("np.argsort"), args, [_SORT])
+        case "svd":
+            value = call("np.linalg.svd", *args, ast.Constant(False))
+        case "searchsorted":
+            value = call("np.searchsorted", *args)
+        case "searchsorted_right":
+            value = call("np.searchsorted", *args, ast.Constant("right"))
         case routine:
             value = call(f"np.linalg.{routine}", *args)
     targets = [_target(output) for output in stmt.outputs]

@@ -32,8 +32,15 @@ _RANKS: dict[str, tuple[tuple[int, ...], ...]] = {
     "cholesky": ((2, 2),),
     "slogdet": ((2, 0, 0),),
     "det": ((2, 0),),
+    "eigh": ((2, 1, 2),),
+    "qr": ((2, 2, 2),),
+    "svd": ((2, 2, 1, 2),),
+    "pinv": ((2, 2),),
     "argsort": ((1, 1),),
+    "searchsorted": ((1, 1, 1),),
+    "searchsorted_right": ((1, 1, 1),),
 }
+_POSITIONS = frozenset({"argsort", "searchsorted", "searchsorted_right"})
 
 
 # Python's own compiler and ``ast.unparse`` recurse, and give up some way above.
@@ -90,7 +97,7 @@ def check_library(stmt: Library) -> None:
     dtypes = {array.dtype for array in operands}
     _require(len(dtypes) == 1, f"{stmt.routine} of different dtypes")
     (dtype,) = dtypes
-    sorts = stmt.routine == "argsort"
+    sorts = stmt.routine in _POSITIONS
     _require(sorts or dtype in _FLOATS, f"{stmt.routine} of {dtype}")
     for output in stmt.outputs:
         wanted: DType = "int64" if sorts else dtype

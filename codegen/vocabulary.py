@@ -79,5 +79,12 @@ LIBRARY: dict[str, tuple[int, int]] = {
     "cholesky": (1, 1),
     "slogdet": (1, 2),
     "det": (1, 1),
+    "eigh": (1, 2),
+    "qr": (1, 2),
+    "svd": (1, 3),
+    "pinv": (1, 1),
     "argsort": (1, 1),
+    # Where the second operand's elements belong in the first, before equals or after.
+    "searchsorted": (2, 1),
+    "searchsorted_right": (2, 1),
 }

@@ -13,6 +13,7 @@ from tests.programs import (
     arrays,
     branches,
     combinations,
+    foreign,
     jumps,
     scalars,
     sequences,
@@ -23,7 +24,15 @@ from tests.programs.record import programs_in
 from tracegrad import grad, jit
 
 PROGRAMS = programs_in(
-    arrays, branches, jumps, scalars, sequences, views, tricky, combinations
+    arrays,
+    branches,
+    jumps,
+    scalars,
+    sequences,
+    views,
+    tricky,
+    combinations,
+    foreign,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

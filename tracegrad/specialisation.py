@@ -20,6 +20,7 @@ from tracegrad import pytree
 from tracegrad.errors import ArgumentError, TracingError
 from tracegrad.ir.graph import Graph
 from tracegrad.ir.printer import print_graph
+from tracegrad.ir.shapes import assuming
 from tracegrad.logging import step
 from tracegrad.lower.lower import Lowered, lower
 from tracegrad.traces.inputs import Leaf
@@ -292,7 +293,7 @@ def program(
         traced = trace(function, leaves, tree, name)
         _check_closed(traced.graph)
         remarks.append(f": {len(traced.graph.equations)} equations")
-    with step("simplified", name):
+    with step("simplified", name), assuming(traced.assumptions):
         expanded = expand_custom_calls(traced.graph, traced.assumptions)
         graph = run(OPTIMISE, expanded)
     with step("lowered", name):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.numpy_api.agreement import arrays, check
 from tests.tracing import pullback, record
-from tracegrad.errors import ShapeError, TracingError
+from tracegrad.errors import DifferentiationError, ShapeError, TracingError
 
 PRODUCTS = {
     ("matmul", "n,m m,k"): lambda np, a, b: (np.matmul(a, b), a @ b),
@@ -167,9 +167,67 @@ def test_cholesky_reads_the_lower_triangle():
     assert gradient(x)[0, 1] == 0.0
 
 
-def test_what_needs_singular_values_is_refused():
-    with pytest.raises(TracingError, match="singular values"):
-        record(lambda x: numpy.linalg.norm(x, 2), numpy.ones((2, 2)))
+def spread(np, x):
+    return spd(np, x) + np.diag(numpy.array([1.0, 5.0, 9.0]))
+
+
+DECOMPOSITIONS = {
+    ("eigh", "3,3"): lambda np, a: np.linalg.eigh(spread(np, a)),
+    ("eigh names", "3,3"): lambda np, a: np.linalg.eigh(spread(np, a), "U").eigenvalues,
+    ("eigvalsh", "3,3"): lambda np, a: np.linalg.eigvalsh(spread(np, a)),
+    ("qr", "n,m"): lambda np, a: np.linalg.qr(a),
+    ("qr r", "3,3"): lambda np, a: np.linalg.qr(a, mode="r"),
+    ("svd", "n,m"): lambda np, a: np.linalg.svd(a, full_matrices=False),
+    ("svd square", "3,3"): lambda np, a: np.linalg.svd(a).S,
+    ("svd values", "m,n"): lambda np, a: np.linalg.svd(a, compute_uv=False),
+    ("pinv", "n,m"): lambda np, a: np.linalg.pinv(a),
+    ("pinv wide", "m,n"): lambda np, a: np.linalg.pinv(a),
+    ("cond", "3,3"): lambda np, a: (np.linalg.cond(a), np.linalg.cond(a, "fro")),
+    ("lstsq", "n,m n"): lambda np, a, b: (
+        np.linalg.lstsq(a, b)[0],
+        np.linalg.lstsq(a, b)[1],
+    ),
+    ("lstsq columns", "n,m n,2"): lambda np, a, b: np.linalg.lstsq(a, b)[0],
+    ("norm", "n,m"): lambda np, a: [np.linalg.norm(a, p) for p in (2, -2, "nuc")],
+    ("norm axes", "2,n,m"): lambda np, a: np.linalg.norm(
+        a, 2, axis=(2, 0), keepdims=True
+    ),
+}
+
+
+@pytest.mark.parametrize("key", DECOMPOSITIONS, ids=lambda key: key[0])
+def test_decomposition(key):
+    check(DECOMPOSITIONS[key], key[1])
+
+
+def test_ranks_are_counted():
+    def f(x):
+        _, _, rank, values = numpy.linalg.lstsq(x, x[:, 0])
+        return rank, numpy.linalg.matrix_rank(x), values
+
+    x = numpy.outer(numpy.arange(1.0, 5.0), [1.0, 2.0])
+    ranks = record(f, x)(x)
+    assert ranks[0] == ranks[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: numpy.linalg.eig(x), "complex"),
+        (lambda x: numpy.linalg.svd(x), "full_matrices"),
+        (lambda x: numpy.linalg.qr(x, "complete"), "complete"),
+        (lambda x: numpy.linalg.lstsq(x, x, rcond=0.1), "rcond"),
+    ],
+)
+def test_refused_decomposition(function, reason):
+    with pytest.raises(TracingError, match=reason):
+        record(function, numpy.ones((3, 2)))
+
+
+def test_wide_matrices_have_no_derivative_of_qr():
+    wide = record(lambda x: numpy.linalg.qr(x)[1], numpy.ones((2, 3)))
+    with pytest.raises(DifferentiationError, match="more columns"):
+        pullback(wide, [numpy.ones((2, 3))])
 
 
 def test_square_matrices_only():

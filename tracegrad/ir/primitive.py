@@ -34,10 +34,13 @@ class Elementwise:
         own functions.
     singular: operands whose partial may be non-finite: a cotangent of exactly zero
         contributes exactly zero there.
+    chooses: whether it gives one of its operands. One that isn't chosen contributes
+        exactly zero, though its (co)tangent may be infinite.
     """
 
     partials: Callable[..., tuple[Any, ...]] | None
     singular: tuple[int, ...] = ()
+    chooses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ def elementwise(
     partials: Callable[..., tuple[Any, ...]] | None,
     domain: tuple[tuple[float, float], ...] = (),
     singular: tuple[int, ...] = (),
+    chooses: bool = False,
     cost: int = 1,
     operands: Operands = "float",
     result: Result = "same",
@@ -226,7 +230,7 @@ def elementwise(
         infer,
         rule=None
         if partials is None and not refuses
-        else Elementwise(partials, singular),
+        else Elementwise(partials, singular, chooses),
         lower=Scalar(source, names, cost),
         sympy=sympy,
         operands=operands,

@@ -13,6 +13,7 @@ True
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -291,6 +292,9 @@ class Assumptions:
             return self._same_throughout(left, right)
         if (left - right).value is not None or self.hint(left - right) != 0:
             return False
+        shared = _shared_factor(left - right)
+        if self.hint(shared) != 0:  # a*n == a*m: that n == m says more, and is solved
+            left, right = left // shared, right // shared
         self.assume(left, "==", right)
         return True
 
@@ -357,6 +361,14 @@ class Assumptions:
                 known[name] = value
                 break
         return known
+
+
+def _shared_factor(size: Dim) -> Dim:
+    """The sizes that every term has as a factor."""
+    shared, *others = (Counter(monomial) for monomial, _ in size.terms)
+    for other in others:
+        shared &= other
+    return Dim(((tuple(sorted(shared.elements(), key=str)), 1),))
 
 
 def _undecided(left: Dim, right: Dim, relation: str) -> ControlFlowError:

@@ -12,6 +12,7 @@ reads a Ref is stored before the Ref changes, if it is used afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from codegen.loop_ir import Array, Assign, Expr, Var
 from tracegrad.ir import primitive as table
@@ -26,7 +27,7 @@ from tracegrad.lower.emit import Emitter
 from tracegrad.lower.life import captured, last_uses
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.rewrite import Rewrite
-from tracegrad.lower.roots import has_own_loop, stored_source
+from tracegrad.lower.roots import has_own_loop, repeats, stored_source, uniform
 from tracegrad.lower.scalars import Scalars, apply
 from tracegrad.lower.scopes import Scopes
 from tracegrad.lower.state import State, at_entry
@@ -239,7 +240,9 @@ class Block:
                 later = later or any(value in e.inputs for e in others)
                 if value in wanted or not later:
                     continue
-                if (
+                if repeats(value):
+                    found += filter(self._waits, [uniform(value)])
+                elif (
                     not value.type.ndim
                     or has_own_loop(equation)
                     or costs.of(value)[0] >= DEAR
@@ -249,9 +252,15 @@ class Block:
                     told.update(equation.inputs)
         return found[::-1]
 
+    def _waits(self, operand: Operand | None) -> TypeGuard[Value]:
+        return isinstance(operand, Value) and operand in self.pending
+
     def write(self, equations: list[Equation], wanted: list[Value]) -> None:
         """Write the loops of some equations."""
         state = self.state
+        # Who reads an array that repeats a number reads the number, not the array.
+        numbers = [uniform(value) for value in wanted if value.type.ndim]
+        wanted = list(dict.fromkeys([*wanted, *filter(self._waits, numbers)]))
         for value in wanted:
             if value.type.ndim and value not in state.buffers:
                 state.hold_array(value, state.new_array(value))

@@ -17,7 +17,7 @@ from codegen import loop_ir
 from codegen.expressions import RESERVED
 from codegen.loop_ir import Array, Check, DType, Expr, Kernel, Op, Size, Stmt, Var
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
-from tracegrad.ir.shapes import Assumptions, Dim, Guard, Shape
+from tracegrad.ir.shapes import Assumptions, Dim, Guard, Shape, assuming
 from tracegrad.lower import element
 from tracegrad.lower.buffers import Buffer, allocate, whole
 from tracegrad.lower.cluster import plan
@@ -69,6 +69,11 @@ class Lowered:
 
 def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     """The kernel that computes a graph's results."""
+    with assuming(assumptions):
+        return _lower(graph, assumptions, name)
+
+
+def _lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     facts = Facts(assumptions)
     program = is_program(graph)
     if program:

@@ -137,6 +137,7 @@ class Check:
 
 # --- what is materialised ----------------------------------------------------------
 
+_OF_ROWS = frozenset({"argsort", "searchsorted", "searchsorted_right"})
 _OWN_LOOPS = (table.Reduction, table.Loop, table.Library)
 
 
@@ -164,7 +165,7 @@ def owner(value: Value) -> Value:
 
 def stored_source(operand: Operand, reader: Equation) -> Operand:
     """The array that a library routine can read as it is: a matrix or its transpose."""
-    if reader.primitive.name == "argsort":  # it reads rows, which have no transpose
+    if reader.primitive.name in _OF_ROWS:  # it reads rows, which have no transpose
         return operand
     while isinstance(operand, Value) and operand.definition is not None:
         equation = operand.definition
@@ -473,7 +474,9 @@ def _strided(equation: Equation, value: Value) -> Root:
 def _library(equation: Equation, value: Value) -> Root:
     """A call, inside loops over the leading axes of a batch of matrices."""
     first = equation.inputs[0].type.shape
-    core = {"dot": len(first), "argsort": 1}.get(equation.primitive.name, 2)
+    core = {"dot": len(first), **dict.fromkeys(_OF_ROWS, 1)}.get(
+        equation.primitive.name, 2
+    )
     batch = first[: len(first) - core]
     extents = _extents(batch)
     index = identity(len(batch))

@@ -214,7 +214,34 @@ def linspace(
     return numbers if dtype is None else astype(numbers, dtype)
 
 
+def grid(kind: Any, key: Any) -> Any:
+    """``np.mgrid[key]`` or ``np.ogrid[key]``, for slices with whole steps."""
+    several = isinstance(key, tuple)
+    slices = key if several else (key,)
+    if any(isinstance(s.step, complex) for s in slices):
+        raise refuse("a grid with a complex step is not supported.", "Use np.linspace.")
+    axes = [
+        arange(
+            0 if s.start is None else s.start, s.stop, 1 if s.step is None else s.step
+        )
+        for s in slices
+    ]
+    if not several:
+        return axes[0]
+    like = traced_in(axes)
+    shape = tuple(dims(axis)[0] for axis in axes)
+    found = []
+    for k, axis in enumerate(axes):
+        own = tuple(d if j == k or not kind.sparse else 1 for j, d in enumerate(shape))
+        found.append(
+            structural.expand(_typed(like, axis, "int64"), shape=own, axes=(k,))
+        )
+    return tuple(found) if kind.sparse else _stacked(found)
+
+
 NUMPY: dict[Any, Callable[..., Any]] = {
+    type(np.mgrid).__getitem__: grid,
+    np.ndarray: zeros,
     np.array: array,
     np.asarray: asarray,
     np.asanyarray: asarray,

@@ -43,8 +43,8 @@ from tracegrad.numpy_api.shapes import (
     with_new_axes,
 )
 from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import decompositions, linalg, structural
 from tracegrad.primitives import elementwise as ew
-from tracegrad.primitives import linalg, structural
 from tracegrad.primitives.structural import dims
 
 # --- products ----------------------------------------------------------------------
@@ -316,17 +316,28 @@ def _matrix_norm(x: Any, ord: Any, axis: Any, axes: Any, keepdims: bool) -> Any:
     row, column = axes if axis is None else (axis_of(a, rank_of(x)) for a in axis)
     if ord == "fro":
         return ew.length(sum_(x * x, axes, keepdims=keepdims))
+    if ord in (2, -2, "nuc"):
+        return _spectral_norm(moveaxis(x, (row, column), (-2, -1)), ord, axes, keepdims)
     summed = {1: row, -1: row, math.inf: column, -math.inf: column}.get(ord)
     if summed is None:
         raise refuse(
-            f"norm with ord={ord!r} of a matrix needs singular values.",
-            "Known matrix norms: 'fro', 1, -1, inf, -inf.",
+            f"norm with ord={ord!r} of a matrix is not supported.",
+            "Known matrix norms: 'fro', 'nuc', 1, -1, 2, -2, inf, -inf.",
         )
     other = column if summed == row else row
     sums = sum_(ew.absolute(x), summed, keepdims=True)
     extreme = max_ if ord > 0 else min_
     result = extreme(sums, other, keepdims=True)
     return result if keepdims else structural.squeeze(result, axes=axes)
+
+
+def _spectral_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """A norm of singular values."""
+    values = decompositions.svd(x)[1]
+    found = (
+        sum_(values, -1) if ord == "nuc" else along(values, -1, 0 if ord > 0 else -1)
+    )
+    return with_new_axes(found, axes) if keepdims else found
 
 
 def _of_array(primitive: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,14 +19,17 @@ from tracegrad.errors import TracingError
 from tracegrad.numpy_api import (
     calculus,
     creation,
+    decompositions,
     einsum,
     elementwise,
     indexing,
     linalg,
     rearranging,
     reductions,
+    searching,
     shapes,
     special,
+    statistics,
 )
 from tracegrad.numpy_api.arguments import axes_of, rank_of
 from tracegrad.numpy_api.shapes import with_new_axes
@@ -41,6 +44,9 @@ _MODULES = (
     indexing,
     calculus,
     linalg,
+    decompositions,
+    searching,
+    statistics,
     einsum,
     creation,
 )

@@ -8,7 +8,8 @@ To add a primitive, write one record where its kind lives:
   partial derivatives;
 - a linear map: ``linear(...)`` with its transpose; keep a map and its transpose in one
   file (``structural``, ``indexing``);
-- anything else: ``general(...)`` with both rules (``reductions``, ``linalg``), or with
+- anything else: ``general(...)`` with both rules (``reductions``, ``linalg``,
+  ``decompositions``), or with
   ``lower=Composite(...)`` if it is made of other primitives (``composite``).
 
 A rule is ordinary arithmetic on this table's own functions. It works on whatever its
@@ -26,6 +27,7 @@ from tracegrad.ir.primitive import Primitive, collect
 from tracegrad.primitives import (
     comparisons,
     composite,
+    decompositions,
     elementwise,
     indexing,
     linalg,
@@ -42,6 +44,7 @@ TABLE: dict[str, Primitive] = collect(
     indexing,
     reductions,
     linalg,
+    decompositions,
     composite,
 )
 """Every primitive by its name."""

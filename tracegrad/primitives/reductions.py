@@ -14,7 +14,7 @@ array([1., 3., 7.])
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -62,6 +62,8 @@ __all__ = [
     "reduce_min",
     "reduce_prod",
     "reduce_sum",
+    "searchsorted",
+    "searchsorted_right",
 ]
 
 
@@ -379,3 +381,26 @@ argsort = Primitive(
     lower=Library("argsort"),
     samples=_POSITIONS,
 )
+
+
+def _infer_search(a: ArrayType, v: ArrayType) -> ArrayType:
+    return v.with_dtype("int64")
+
+
+def _grid(rng: np.random.Generator) -> tuple[Any, ...]:
+    return np.sort(rng.normal(size=4)), rng.normal(size=6)
+
+
+def _search(name: str, side: Literal["left", "right"]) -> Primitive:
+    """Where each element of a vector belongs in a sorted one."""
+    return Primitive(
+        name,
+        lambda a, v: np.searchsorted(a, v, side),
+        _infer_search,
+        lower=Library(name),
+        samples=(Sample((), {}, _grid),),
+    )
+
+
+searchsorted = _search("searchsorted", "left")
+searchsorted_right = _search("searchsorted_right", "right")

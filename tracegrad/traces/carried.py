@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracegrad import pytree
-from tracegrad.errors import TracingError
+from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import Type
@@ -25,6 +25,7 @@ from tracegrad.traces.slots import (
     Layout,
     Mismatch,
     Slot,
+    check_settled,
     layout_of,
     operands,
     rebuilt,
@@ -173,8 +174,13 @@ class Carried:
         flagged = flagged or asked
         try:
             layout = self._widened(value)
+            if self.is_new and layout is not None:
+                check_settled(memory, layout)
         except Mismatch as error:
             return self._lose(Lost(error.why, error.todo, error.widens))
+        except ControlFlowError as error:
+            todo = error.todo or "Use another name for it in the loop."
+            return self._lose(Lost(f"{{name}}: {error.what}", todo))
         changed = layout != self.layout or flagged != self.flagged
         first = self.layout is None and self.is_new and not asked
         self.layout, self.flagged = layout, flagged

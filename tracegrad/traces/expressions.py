@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import reduce
 from types import FunctionType
 from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.traces import stores
 from tracegrad.traces.branches import choose
 from tracegrad.traces.conditions import condition, opposite
@@ -28,6 +30,7 @@ from tracegrad.traces.objects import (
 from tracegrad.traces.operators import BINARY, COMPARE, UNARY
 from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.sequences import items, static_key
+from tracegrad.traces.slots import is_number
 from tracegrad.traces.tracer import Tracer
 
 _T = TypeVar("_T")
@@ -81,7 +84,26 @@ def _slice(node: ast.Slice, frame: Frame) -> slice:
 def _binary(node: ast.BinOp, frame: Frame) -> Any:
     left, right = evaluate(node.left, frame), evaluate(node.right, frame)
     frame.at(node.lineno)
-    return fresh(BINARY[type(node.op)](left, right), node, frame)
+    try:
+        result = BINARY[type(node.op)](left, right)
+    except TypeError:
+        _refuse_complex((left, right), frame)
+        raise
+    return fresh(result, node, frame)
+
+
+def _refuse_complex(operands: tuple[Any, ...], frame: Frame) -> None:
+    """Say of numbers that a graph can't hold that they are the matter."""
+    if any(isinstance(x, Tracer) for x in operands) and any(map(is_complex, operands)):
+        raise frame.refused(
+            "complex numbers are not supported.",
+            "Calculate with real and imaginary parts.",
+        )
+
+
+def is_complex(x: Any) -> bool:
+    """Whether it is a complex number, or an array of such."""
+    return isinstance(x, complex) or getattr(x, "dtype", None) in ("c8", "c16")
 
 
 def _unary(node: ast.UnaryOp, frame: Frame) -> Any:
@@ -116,9 +138,30 @@ def _chain(node: ast.Compare, k: int, left: Any, frame: Frame) -> Any:
 def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
     if isinstance(kind, (ast.In, ast.NotIn)):
         machine = frame.machine
-        found = left in machine.outside.opened(machine.builder, right)
+        found = _member(left, machine.outside.opened(machine.builder, right), frame)
+        if isinstance(found, Tracer):
+            return found if isinstance(kind, ast.In) else opposite(found)
         return found if isinstance(kind, ast.In) else not found
     return COMPARE[type(kind)](left, right)
+
+
+def _member(value: Any, container: Any, frame: Frame) -> Any:
+    """Whether a value is in a container; decided at run time if it must be."""
+    value = static_key(value)
+    parts = list(container) if isinstance(container, _CONTAINERS) else []
+    if not isinstance(value, Tracer) and not any(isinstance(p, Tracer) for p in parts):
+        return value in container
+    if not isinstance(container, _CONTAINERS) or not all(
+        map(is_number, [value, *parts])
+    ):
+        raise frame.refused(
+            "'in' with a traced value is not supported here.",
+            "Compare numbers with ==, or use np.any(x == value).",
+        )
+    return reduce(cmp.logical_or, [value == part for part in parts], False)
+
+
+_CONTAINERS = (list, tuple, set, frozenset, dict)
 
 
 def _boolean(node: ast.BoolOp, frame: Frame) -> Any:
@@ -316,7 +359,7 @@ def fresh(value: Any, node: ast.expr, frame: Frame, *, empty: bool = False) -> A
     return stores.made(frame.machine.memory, value, (frame.code, id(node)), empty=empty)
 
 
-_EMPTY = {id(np.empty), id(np.empty_like)}
+_EMPTY = {id(np.empty), id(np.empty_like), id(np.ndarray)}
 _FRAME_FUNCTIONS: dict[int, Callable[..., Any]] = {
     id(super): _super,
     id(globals): lambda frame: frame.namespace,

@@ -63,8 +63,14 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
     machine = frame.machine
     if isinstance(value, (list, tuple)) and _is_unknown(index):
         value = _table(value, machine)
+    if isinstance(value, dict) and _is_unknown(index):
+        raise frame.refused(
+            "a dict is indexed by a traced value.", "Use a NumPy array, or if and elif."
+        )
     if isinstance(value, (list, tuple, dict)):
         return machine.outside.item(machine.builder, value, static_key(index))
+    if isinstance(value, (Tracer, np.ndarray)):
+        index = _with_arrays(index)
     if isinstance(value, np.ndarray) and has_tracer(index):
         value = Tracer(machine.builder, machine.builder.capture(value))
     getter = getattr(type(value), "__getitem__", None)
@@ -73,6 +79,13 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
     if isinstance(value, Tracer):
         return _of_array(value, index, machine.memory)
     return value[index]
+
+
+def _with_arrays(index: Any) -> Any:
+    """An index with arrays for lists that hold traced integers."""
+    if isinstance(index, tuple):
+        return tuple(map(_with_arrays, index))
+    return asarray(index) if isinstance(index, list) and has_tracer(index) else index
 
 
 def _of_array(array: Tracer, index: Any, memory: Memory) -> Any:
@@ -155,6 +168,8 @@ def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
     memory = machine.memory
     if isinstance(value, (list, tuple)) and has_tracer(value):
         value = _as_item(container, value)
+    if isinstance(container, (Tracer, np.ndarray)):
+        index = _with_arrays(index)
     if isinstance(container, Tracer):
         value = asarray(value) if isinstance(value, (list, tuple)) else value
         stores.set_item(memory, container, snapshots(index), value)

@@ -241,11 +241,11 @@ def _fitted(memory: Memory, leaf: Any, type_: ArrayType) -> Operand:
     return operand
 
 
-def zeros(memory: Memory, layout: Layout) -> Iterator[Operand]:
-    """What goes into the slots where there is no value.
+def check_settled(memory: Memory, layout: Layout) -> None:
+    """Refuse shapes that have no meaning outside of a loop.
 
     Raises:
-        Mismatch: if a shape has no meaning outside of a loop.
+        Mismatch: if there is one.
     """
     for type_ in layout.types:
         if any(memory.bounds.is_foreign(d) for d in type_.shape):
@@ -253,6 +253,12 @@ def zeros(memory: Memory, layout: Layout) -> Iterator[Operand]:
                 "{name} has another shape in each iteration of a loop.",
                 "Use it inside the loop only.",
             )
+
+
+def zeros(memory: Memory, layout: Layout) -> Iterator[Operand]:
+    """What goes into the slots where there is no value."""
+    check_settled(memory, layout)
+    for type_ in layout.types:
         yield filled(memory.builder, 0, type_)
 
 

@@ -48,10 +48,10 @@ def pull(
     """
     found: list[Any] = [None] * len(primals)
     match primitive.rule:
-        case Elementwise(partials, singular) if partials is not None:
+        case Elementwise(partials) as rule if partials is not None:
             for k, partial in enumerate(partials(*outs, *primals, **params)):
                 if partial is not None and live[k]:
-                    found[k] = scale(bars[0], partial, safe=k in singular)
+                    found[k] = scale(bars[0], partial, rule, k)
         case Linear(transposes):
             for k in range(len(primals)):
                 if live[k] and k in transposes:
@@ -78,9 +78,9 @@ def push(
     match primitive.rule:
         case None:
             return [None] * len(outs)
-        case Elementwise(partials, singular) if partials is not None:
+        case Elementwise(partials) as rule if partials is not None:
             found = partials(*outs, *primals, **params)
-            return [_weighted_sum(found, singular, tangents)]
+            return [_weighted_sum(found, rule, tangents)]
         case Linear() as rule:
             return [_linear(primitive, params, rule, primals, tangents)]
         case General(jvp=rule):
@@ -90,13 +90,13 @@ def push(
 
 
 def _weighted_sum(
-    partials: Sequence[Any], singular: Sequence[int], tangents: Sequence[Any]
+    partials: Sequence[Any], rule: Elementwise, tangents: Sequence[Any]
 ) -> Any:
     total = None
     for k, partial in enumerate(partials):
         if partial is None or tangents[k] is None:
             continue
-        term = scale(tangents[k], partial, safe=k in singular)
+        term = scale(tangents[k], partial, rule, k)
         total = term if total is None else total + term
     return total
 
@@ -126,12 +126,16 @@ def _linear(
     return total
 
 
-def scale(direction: Any, partial: Any, *, safe: bool) -> Any:
-    """A (co)tangent times a partial; with ``safe``, exact zeros stay exact zeros."""
+def scale(direction: Any, partial: Any, rule: Elementwise, operand: int) -> Any:
+    """A (co)tangent times a partial; exact zeros stay exact zeros, as the rule says."""
     if type(partial) in (int, float):  # not a NumPy scalar: those may be singular
         if partial == 1:
             return direction
         return -direction if partial == -1 else partial * direction
     if partial.dtype != direction.dtype:  # a mask of plain numbers
         partial = cmp.convert(partial, dtype=str(direction.dtype))
-    return cmp.zero_safe_mul(direction, partial) if safe else direction * partial
+    if rule.chooses:
+        return cmp.select(partial == 0.0, 0.0, direction * partial)
+    if operand in rule.singular:
+        return cmp.zero_safe_mul(direction, partial)
+    return direction * partial
