@@ -96,7 +96,7 @@ class _Writer:
 
     def function(self) -> Callable[..., Any]:
         """The wrapper, compiled."""
-        if self._spec.traced.exclusive:
+        if self._spec.traced.exclusive or self._spec.traced.written:
             raise _NotThin
         header, names, arguments = self._header()
         parameters = {"out", *names.values()}
