@@ -51,6 +51,8 @@ def row(primitive: Primitive) -> str:
     if found.failed:
         entry = found.failed[0]
         proof = f"**{entry.comparison.verdict}**: {entry.comparison.why}"
+    elif not found.entries:
+        proof = "by numbers only, in the sweep over the table"
     else:
         values = " for positive operands" if found.positive else ""
         proof = f"{found.entries} entries{values}: {', '.join(found.steps)}"
