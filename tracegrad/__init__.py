@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tracegrad.custom import custom_jvp, custom_vjp
     from tracegrad.native import load_library
     from tracegrad.products import jvp, linearize, vjp
+    from tracegrad.proof.verify import verify
     from tracegrad.shipping import export_c
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "logging",
     "stop_gradient",
     "value_and_grad",
+    "verify",
     "vjp",
     "vmap",
 ]
@@ -61,6 +63,7 @@ _HOMES = {
     "tracegrad.custom": "custom_jvp custom_vjp",
     "tracegrad.native": "load_library",
     "tracegrad.products": "jvp linearize vjp",
+    "tracegrad.proof.verify": "verify",
     "tracegrad.shipping": "export_c",
 }
 

@@ -110,7 +110,7 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
         return _vjp_inside(function, primals)
     value = _kept(function, "value", lambda: Compiled(_value(function), function, ""))
     out = value(*primals)
-    kernel = _kept(function, "pull", lambda: _pull_kernel(function))
+    kernel = _kept(function, "pull", lambda: pull_kernel(function))
     return out, Linear(kernel, primals, many=False)
 
 
@@ -127,7 +127,8 @@ def _value(function: Function) -> Function:
     return call
 
 
-def _pull_kernel(function: Function) -> Compiled:
+def pull_kernel(function: Function) -> Compiled:
+    """``(primals, cotangent)`` to the primals' cotangents."""
     both = derivatives.pullback(function)
 
     def pull(primals: Any, cotangent: Any) -> Any:

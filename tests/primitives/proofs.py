@@ -18,9 +18,11 @@ import sympy
 from tests.primitives.cases import Case, cases
 from tests.tracing import pullback, pushforward, record
 from tracegrad.ir.primitive import Library, Primitive
-from tracegrad.proof.zero import STEPS, Comparison, compare, derivative
+from tracegrad.proof.zero import STEPS, Comparison, Range, compare, derivative
 from tracegrad.traces.exact import evaluate_exactly
 from tracegrad.traces.symbols import Symbols, constant
+
+_FREE = Range(-2.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class _Inputs:
     """The operands of a call as symbols, and where to draw them from."""
 
     arguments: list[Any]
-    domain: dict[Any, tuple[float, float]]
+    domain: dict[Any, Range]
     floats: list[int]
 
 
@@ -63,7 +65,7 @@ def _inputs(primitive: Primitive, case: Case, *, positive: bool) -> _Inputs:
         made = _symbols(f"x{k}", x.shape, positive=above)
         arguments.append(made)
         floats.append(k)
-        domain |= dict.fromkeys(np.ravel(made), interval)
+        domain |= dict.fromkeys(np.ravel(made), Range(*interval))
     return _Inputs(arguments, domain, floats)
 
 
@@ -86,7 +88,7 @@ def proofs(
     total = sum(
         (np.sum(v * w) for v, w in zip(floating, weights, strict=True)), sympy.S.Zero
     )
-    domain = inputs.domain | dict.fromkeys(_flat(weights), (-2.0, 2.0))
+    domain = inputs.domain | dict.fromkeys(_flat(weights), _FREE)
     given = iter([np.ones(v.shape) for v in floating])
     ones = [next(given) if t.differentiable else 0.0 for t in recorded.types]
     reverse = pullback(recorded, ones)
@@ -114,7 +116,7 @@ def _forward(
     dots = _evaluated(along, inputs.arguments, [*recorded.constants, *directions])
     names = [s for k in inputs.floats for s in _flat([inputs.arguments[k]])]
     slopes = [s for d in directions for s in _flat([d]) if s != 0]
-    domain = domain | dict.fromkeys(slopes, (-2.0, 2.0))
+    domain = domain | dict.fromkeys(slopes, _FREE)
     for position, (value, dot) in enumerate(zip(floating, dots, strict=True)):
         for entry, moved in zip(_flat([value]), _flat([dot]), strict=True):
             pairs = zip(names, slopes, strict=True)

@@ -24,7 +24,18 @@ from sympy.core.sorting import default_sort_key
 from tracegrad.traces.symbols import Where
 
 Verdict = Literal["proved", "agreed", "differs", "undecided"]
-Domain = Mapping[Any, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a symbol is drawn from; and, if ``strict``, the only values that count."""
+
+    low: float
+    high: float
+    strict: bool = True
+
+
+Domain = Mapping[Any, Range]
 
 MAX_CASES = 64
 MAX_NODES = 20_000
@@ -60,7 +71,7 @@ def compare(left: Any, right: Any, domain: Domain, seed: int = 0) -> Comparison:
     Args:
         left: what is right.
         right: what is to be checked.
-        domain: an interval for each symbol.
+        domain: of each symbol.
         seed: of the random points.
     """
     pair = sympy.Tuple(left, right)
@@ -131,7 +142,7 @@ def _center(signs: Mapping[Any, int], domain: Domain) -> Mapping[Any, float] | N
     are left out: a random point has to show their sign.
     """
     symbols = sorted(domain, key=str)
-    middle = {s: 0.5 * (domain[s][0] + domain[s][1]) for s in symbols}
+    middle = {s: 0.5 * (domain[s].low + domain[s].high) for s in symbols}
     rows, limits = [], []
     for difference, sign in signs.items():
         slopes = [difference.diff(s) for s in symbols]
@@ -145,11 +156,17 @@ def _center(signs: Mapping[Any, int], domain: Domain) -> Mapping[Any, float] | N
     if not rows:
         return middle
     margin = [0.0] * len(symbols) + [-1.0]
-    bounds = [*(domain[s] for s in symbols), (None, 1.0)]
+    bounds = [*(_bounds(s, domain[s]) for s in symbols), (None, 1.0)]
     found = linprog(margin, rows, limits, bounds=bounds)
     if found.status != 0 or -found.fun < _MARGIN:
         return None
     return dict(zip(symbols, map(float, found.x), strict=False))
+
+
+def _bounds(symbol: Any, values: Range) -> tuple[float | None, float | None]:
+    if values.strict:
+        return values.low, values.high
+    return (0.0 if symbol.is_positive else None), None
 
 
 def _undecided(pair: Any) -> Any:
@@ -269,16 +286,15 @@ def _points(
 
 def _draw(
     symbol: Any,
-    interval: tuple[float, float],
+    values: Range,
     center: float,
     reach: Any,
     rng: random.Random,
 ) -> Any:
-    low, high = interval
+    low, high = mpmath.mpf(values.low), mpmath.mpf(values.high)
     if symbol.is_integer:
         return rng.randint(int(low), int(high))
-    drawn = mpmath.mpf(low) + mpmath.mpf(rng.random()) * (mpmath.mpf(high) - low)
-    return center + reach * (drawn - center)
+    return center + reach * (low + mpmath.mpf(rng.random()) * (high - low) - center)
 
 
 def _same(exact: Any, found: Any) -> bool:

@@ -10,8 +10,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import mpmath
-
 from tracegrad.traces.algebra import Algebra
 from tracegrad.traces.constants import meaning
 
@@ -25,15 +23,25 @@ class Digits(Algebra):
 
     Attributes:
         context: mpmath's, with its functions at this precision.
+        path: a fingerprint of every choice that was made.
     """
 
     def __init__(self, digits: int = 50, deadline: float | None = None) -> None:
+        import mpmath  # slow to import
+
         super().__init__(deadline)
         self.context = mpmath.mp.clone()
         self.context.dps = digits
-        self._scope = _scope(self.context)
-        self._own = _ieee(self.context)
+        self.path = 0
+        self._scope = _scope(self.context, self._took)
+        self._own = _ieee(self.context, self._took)
         self._functions: dict[tuple[str, tuple[str, ...]], Callable[..., Any]] = {}
+
+    def _took(self, condition: Any) -> bool:
+        """A condition, which becomes part of the path."""
+        truth = bool(condition)
+        self.path = hash((self.path, truth))
+        return truth
 
     def literal(self, value: float) -> Any:
         """A constant of the program: what it means, not the nearest double."""
@@ -69,11 +77,11 @@ class Digits(Algebra):
 
     def choose(self, condition: Any, yes: Any, no: Any) -> Any:
         """See ``Algebra``."""
-        return yes if condition else no
+        return yes if self._took(condition) else no
 
     def decide(self, condition: Any) -> bool:
         """See ``Algebra``."""
-        return bool(condition)
+        return self._took(condition)
 
     def integer(self, value: Any) -> int | None:
         """See ``Algebra``."""
@@ -86,28 +94,28 @@ class Digits(Algebra):
         return max(range(len(column)), key=lambda k: abs(column[k]))
 
 
-def _piecewise(*pairs: tuple[Any, Any]) -> Any:
-    return next(value for value, condition in pairs if condition)
+Took = Callable[[Any], bool]
 
 
-def _scope(mp: Any) -> dict[str, Any]:
+def _scope(mp: Any, took: Took) -> dict[str, Any]:
     """SymPy's names as functions of mpmath's numbers."""
     scope = {
         name: getattr(mp, name)
         for name in (
             *("sqrt", "exp", "log", "sin", "cos", "tan", "asin", "acos", "atan"),
             *("atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "floor"),
-            *("erf", "erfc", "erfinv", "digamma", "sign", "pi"),
+            *("erf", "erfc", "erfinv", "digamma", "pi"),
         )
     }
     return scope | {
         "ceiling": mp.ceil,
         "loggamma": lambda x: mp.log(abs(mp.gamma(x))),
         "polygamma": mp.psi,
-        "Abs": abs,
-        "Max": max,
-        "Min": min,
-        "Piecewise": _piecewise,
+        "Abs": lambda x: -x if took(x < 0) else x,
+        "sign": lambda x: mp.sign(x) if took(x > 0) or took(x < 0) else mp.zero,
+        "Max": lambda x, y: x if took(x > y) else y,
+        "Min": lambda x, y: x if took(x < y) else y,
+        "Piecewise": lambda *pairs: next(v for v, c in pairs if took(c)),
         "Rational": lambda p, q: mp.mpf(p) / q,
         "Eq": lambda x, y: x == y,
         "Ne": lambda x, y: x != y,
@@ -119,7 +127,7 @@ def _scope(mp: Any) -> dict[str, Any]:
     }
 
 
-def _ieee(mp: Any) -> dict[str, Callable[..., Any]]:
+def _ieee(mp: Any, took: Took) -> dict[str, Callable[..., Any]]:
     """What the SymPy text says of finite numbers only."""
 
     def divide(x: Any, y: Any) -> Any:
@@ -127,8 +135,10 @@ def _ieee(mp: Any) -> dict[str, Callable[..., Any]]:
             return mp.inf * mp.sign(x)
         return x / y
 
-    def extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x, y: mp.nan if mp.isnan(x) or mp.isnan(y) else pick(x, y)
+    def extreme(x: Any, y: Any, sign: int) -> Any:
+        if mp.isnan(x) or mp.isnan(y):
+            return mp.nan
+        return x if took(sign * x > sign * y) else y
 
     return {
         "divide": divide,
@@ -137,6 +147,6 @@ def _ieee(mp: Any) -> dict[str, Callable[..., Any]]:
         "isnan": mp.isnan,
         "isinf": mp.isinf,
         "isfinite": mp.isfinite,
-        "maximum": extreme(max),
-        "minimum": extreme(min),
+        "maximum": lambda x, y: extreme(x, y, 1),
+        "minimum": lambda x, y: extreme(x, y, -1),
     }

@@ -13,8 +13,7 @@ from typing import Any
 
 import sympy
 
-from tracegrad.errors import TracegradError
-from tracegrad.traces.algebra import Algebra
+from tracegrad.traces.algebra import Algebra, NoSymbolicForm, OutOfTime
 from tracegrad.traces.constants import meaning
 
 
@@ -57,6 +56,7 @@ class Symbols(Algebra):
             orders, indices, branches); ``path`` then says what was taken to be true.
             Without one, branches are merged and the others stay undecided.
         deadline: see ``Algebra``.
+        largest: how many nodes an expression may have, written out.
 
     Attributes:
         path: the conditions that the witness decided, as they hold.
@@ -66,8 +66,11 @@ class Symbols(Algebra):
         self,
         witness: Mapping[Any, Any] | None = None,
         deadline: float | None = None,
+        largest: int | None = None,
     ) -> None:
         super().__init__(deadline)
+        self._largest = largest
+        self._nodes: dict[Any, int] = {}
         self._witness = witness
         self.path: dict[Any, None] = {}
         self._functions: dict[tuple[str, tuple[str, ...]], Callable[..., Any]] = {}
@@ -81,7 +84,7 @@ class Symbols(Algebra):
         key = (name, names)
         if key not in self._functions:
             own = eval(f"lambda {', '.join(names)}: {text}", dict(_SCOPE))
-            self._functions[key] = functools.partial(_plain, own)
+            self._functions[key] = functools.partial(self._plain, own)
         return self._functions[key]
 
     def choose(self, condition: Any, yes: Any, no: Any) -> Any:
@@ -116,6 +119,26 @@ class Symbols(Algebra):
         """The first that isn't zero by inspection: symbols are generic."""
         return next((k for k, x in enumerate(column) if x != 0), 0)
 
+    def _plain(self, function: Callable[..., Any], *args: Any, **params: Any) -> Any:
+        """A function's value, truth values as Python's own."""
+        try:
+            result = function(*map(sympy.sympify, args), **params)
+        except TypeError as error:  # a comparison of what has no order
+            raise NoSymbolicForm(f"no symbolic meaning: {error}") from None
+        if result is sympy.true or result is sympy.false:
+            return bool(result)
+        if self._largest is not None and self._size(result) > self._largest:
+            raise OutOfTime(f"an expression has more than {self._largest:,} terms.")
+        return result
+
+    def _size(self, expression: Any) -> int:
+        """How many nodes it has, written out."""
+        known = self._nodes.get(expression)
+        if known is None:
+            known = 1 + sum(map(self._size, expression.args))
+            self._nodes[expression] = known
+        return known
+
 
 def constant(value: float) -> Any:
     """A constant, as what it means."""
@@ -126,17 +149,6 @@ def constant(value: float) -> Any:
     ratio, text = meaning(value)
     factor = sympy.S.One if text == "1" else eval(text, dict(_SCOPE))
     return sympy.Rational(ratio.numerator, ratio.denominator) * factor
-
-
-def _plain(function: Callable[..., Any], *args: Any, **params: Any) -> Any:
-    """A function's value, truth values as Python's own."""
-    try:
-        result = function(*map(sympy.sympify, args), **params)
-    except TypeError as error:  # a comparison of what has no order
-        raise TracegradError(f"no symbolic meaning: {error}") from None
-    if result is sympy.true or result is sympy.false:
-        return bool(result)
-    return result
 
 
 def _absolute(x: Any) -> Any:

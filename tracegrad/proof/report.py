@@ -1,0 +1,154 @@
+"""What a verification found: verdicts with their reasons, to print and to keep."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["proved", "agreed", "differs", "unchecked"]
+WORDS: dict[Verdict, str] = {
+    "proved": "proved",
+    "agreed": "agreed numerically",
+    "differs": "DIFFERS",
+    "unchecked": "could not be checked",
+}
+_SIGNS: dict[Verdict, str] = {
+    "proved": "✓",
+    "agreed": "≈",
+    "differs": "✗",
+    "unchecked": "·",
+}
+_COLOURS: dict[Verdict, int] = {
+    "proved": 32,
+    "agreed": 36,
+    "differs": 31,
+    "unchecked": 33,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one way of checking found.
+
+    Attributes:
+        verdict: "proved", "agreed", "differs" or "unchecked".
+        why: how it was proved, how well it agrees, where it differs, or what stood in
+            the way.
+        entries: for some methods, each partial derivative's own (name, verdict, why).
+        partial: whether a proof is about less than was asked: smaller arrays, or the
+            branches that some points take.
+    """
+
+    verdict: Verdict
+    why: str
+    entries: tuple[tuple[str, Verdict, str], ...] = ()
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Finding):
+    """A finding, with what was compared and how long it took, in seconds."""
+
+    method: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Whether a gradient is right.
+
+    Attributes:
+        title: the function's name.
+        arguments: their types.
+        checks: every check that was made, in order.
+        notes: what a reader should know: assumptions, kinks nearby, sizes of a proof.
+    """
+
+    title: str
+    arguments: str
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """What holds of the whole: "differs" if any check does, else the best reached.
+
+        A proof for smaller sizes or for some branches doesn't prove the whole.
+        """
+        found = {check.verdict for check in self.checks if not check.partial}
+        order: tuple[Verdict, ...] = ("differs", "proved", "agreed")
+        return next((v for v in order if v in found), "unchecked")
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was proved or agreed, and nothing differs."""
+        return self.verdict in ("proved", "agreed")
+
+    def raise_if_wrong(self) -> Report:
+        """The report itself, if the gradient is right.
+
+        Raises:
+            AssertionError: with the report, if it differs or couldn't be checked.
+        """
+        if not self.ok:
+            raise AssertionError(self.text())
+        return self
+
+    # --- as text ---------------------------------------------------------------------
+
+    def text(self, *, colour: bool = False) -> str:
+        """The report as lines of text."""
+
+        def painted(verdict: Verdict, text: str) -> str:
+            return f"\x1b[{_COLOURS[verdict]}m{text}\x1b[0m" if colour else text
+
+        head = painted(self.verdict, WORDS[self.verdict])
+        lines = [f"gradient of {self.title}({self.arguments}): {head}"]
+        width = max((len(check.method) for check in self.checks), default=0)
+        for check in self.checks:
+            sign = painted(check.verdict, _SIGNS[check.verdict])
+            word = WORDS[check.verdict]
+            time = f"{check.seconds:6.2f} s"
+            lines.append(f"  {sign} {check.method:{width}}  {time}  {word}")
+            lines += [f"      {line}" for line in check.why.splitlines()]
+            wrong = [e for e in check.entries if e[1] in ("differs", "unchecked")]
+            for name, verdict, why in wrong[:8]:
+                lines.append(f"      {painted(verdict, _SIGNS[verdict])} {name}: {why}")
+            if len(wrong) > 8:
+                lines.append(f"      … and {len(wrong) - 8} more")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        return self.text(colour=terminal)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = "".join(
+            f"<tr><td>{_SIGNS[c.verdict]} {html.escape(WORDS[c.verdict])}</td>"
+            f"<td>{html.escape(c.method)}</td>"
+            f"<td style='text-align:left'>{html.escape(c.why)}</td>"
+            f"<td>{c.seconds:.2f} s</td></tr>"
+            for c in self.checks
+        )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        title = html.escape(f"gradient of {self.title}({self.arguments})")
+        return (
+            f"<b>{title}: {html.escape(WORDS[self.verdict])}</b>"
+            f"<table>{rows}</table><ul>{notes}</ul>"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"verdict": self.verdict, "ok": self.ok, **asdict(self)}
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """As JSON."""
+        return json.dumps(self.to_dict(), indent=indent)
