@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -25,30 +26,39 @@ _FEWEST_DIGITS = 12
 _ROUGH = 1e-3
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to verify; see ``verify``."""
+
+    domain: Mapping[str, tuple[float, float]]
+    points: int
+    budget: float
+    seed: int
+
+
 class Verification:
-    """One run of all checks on one subject."""
+    """One run of all checks on one subject.
+
+    Attributes:
+        notes: what a reader of the checks should know.
+    """
 
     def __init__(
-        self,
-        own: Subject,
-        domain: Mapping[str, tuple[float, float]],
-        points: int,
-        budget: float,
-        seed: int,
-        progress: Progress,
-        prefix: str = "",
+        self, own: Subject, settings: Settings, progress: Progress, prefix: str = ""
     ) -> None:
         self.subject = own
-        self.domain = domain
-        self.budget = budget
-        self.rng = np.random.default_rng(seed)
-        self.seed = seed
+        self.domain = settings.domain
+        self.budget = settings.budget
+        self.seed = settings.seed
+        self.rng = np.random.default_rng(settings.seed)
         self.progress = progress
         self.prefix = prefix
         self.notes: list[str] = []
-        self.inputs = inputs_of(own, domain, None)
+        self.inputs = inputs_of(own, self.domain, None)
         given = [x.value for x in self.inputs]
-        drawn = [[x.drawn(self.rng) for x in self.inputs] for _ in range(points)]
+        drawn = [
+            [x.drawn(self.rng) for x in self.inputs] for _ in range(settings.points)
+        ]
         self.points: list[list[Any]] = [given, *drawn]
         self.weights = [
             self.rng.uniform(0.5, 1.5, shape) * self.rng.choice([-1.0, 1.0], shape)

@@ -11,7 +11,7 @@ from tracegrad.errors import ArgumentError
 from tracegrad.proof.program import Subject, subject
 from tracegrad.proof.progress import Progress
 from tracegrad.proof.report import Check, Report
-from tracegrad.proof.verification import Verification
+from tracegrad.proof.verification import Settings, Verification
 
 
 def verify(
@@ -65,23 +65,27 @@ def verify(
         raise ArgumentError(f"order={order}: the gradient is of order 1.")
     numbers = (argnums,) if isinstance(argnums, int) else argnums
     own = subject(function, args, numbers)
+    settings = Settings(dict(domain or {}), points, budget, seed)
     with Progress(progress) as shown:
-        settings = (dict(domain or {}), points, budget, seed, shown)
-        checks, notes = _all_orders(own, numbers, order, settings)
+        checks, notes = _all_orders(own, numbers, order, settings, shown)
     pairs = zip(own.primal.traced.leaves, own.primal.values, strict=True)
     types = ", ".join(_type(leaf.name, value) for leaf, value in pairs)
     return Report(own.title, types, tuple(checks), tuple(dict.fromkeys(notes)))
 
 
 def _all_orders(
-    own: Subject, argnums: Sequence[int] | None, order: int, settings: Any
+    own: Subject,
+    argnums: Sequence[int] | None,
+    order: int,
+    settings: Settings,
+    progress: Progress,
 ) -> tuple[list[Check], list[str]]:
     """The checks of the gradient, then of the gradient's gradient, and so on."""
     checks: list[Check] = []
     notes: list[str] = []
     prefix = ""
     for k in range(2, order + 2):
-        run = Verification(own, *settings, prefix)
+        run = Verification(own, settings, progress, prefix)
         checks += run.checks()
         notes += run.notes
         if k > order:
