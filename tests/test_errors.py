@@ -502,7 +502,14 @@ def test_pythons_own_errors_name_the_line():
 
     with pytest.raises(TypeError, match="unsupported operand") as caught:
         grad(f)(X)
-    assert 'in f: return x + "one"' in caught.value.__notes__[0]
+    assert 'in f: return x + "one"' in str(caught.value)
+
+    def g(x):
+        return x * int("one")
+
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        grad(g)(X)
+    assert 'in g: return x * int("one")' in caught.value.__notes__[0]
 
 
 def test_a_failed_call_leaves_no_trace_in_progress():
@@ -517,3 +524,49 @@ def test_every_transformation_names_the_argument():
             transformation(lambda x: 2.0 * x)(1)
     with pytest.raises(DTypeError, match="argument x"):
         hvp(lambda x: 2.0 * x)(1, 1.0)
+
+
+# --- what Python says of stand-ins -------------------------------------------------
+
+
+def halved(x):
+    return x if x < 1.0 else halved(x / 2.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: x + "a", "a traced value and 'str'"),
+        (lambda x: {x[0]: 1}, "unhashable"),
+        (lambda x: x.sum() + float(f"{x[0]:.2f}"), "convert string"),
+        (lambda x: x.real_part, "no attribute 'real_part'"),
+        (lambda x: np.abs(x * 1j), "complex numbers"),
+        (lambda x: halved(x[0]), "recursion"),
+        (lambda x: {1: 2}[x.astype(int)[0]], "dict"),
+        (lambda x: x[0] in "abc", "'in'"),
+    ],
+)
+def test_what_python_says_of_stand_ins_is_refused_at_its_line(function, reason):
+    text = message(TracingError, jit(function), np.ones(3))
+    assert reason in text
+    assert "test_errors.py" in text
+    assert "Tracer" not in text
+
+
+def test_arguments_of_unknown_dtypes_name_the_function():
+    def loss(z):
+        return z
+
+    text = message(DTypeError, jit(loss), np.ones(2, complex))
+    assert "in loss: def loss(z):" in text
+
+
+def test_a_defect_of_ours_is_called_one(monkeypatch):
+    def loss(x):
+        return x * x
+
+    monkeypatch.setattr("tracegrad.lower.lower.tidy", lambda *args: None)
+    with pytest.raises(TracegradError, match=r"defect") as caught:
+        jit(loss)(1.0)
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert "in loss: def loss(x):" in str(caught.value)

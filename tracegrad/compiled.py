@@ -21,10 +21,12 @@ from tracegrad.arguments import Binder
 from tracegrad.errors import ArgumentError, TracegradError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
+from tracegrad.ir.source import Location, beginning
 from tracegrad.logging import logger
 from tracegrad.nopython import nopython, numba_type
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
+from tracegrad.traces.escapes import defect, is_defect
 from tracegrad.traces.inputs import Leaf, describe, identifier
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer
@@ -212,13 +214,22 @@ class Compiled(functools.partial[Any]):
         names = self._names.get(tree)
         if names is None:
             names = self._names[tree] = self._binder.names(tree)
-        described = [describe(x, name) for x, name in zip(leaves, names, strict=True)]
+        try:
+            pairs = zip(leaves, names, strict=True)
+            described = [describe(x, name) for x, name in pairs]
+        except TracegradError as error:
+            raise error.located(self._where) from None
         if any(isinstance(leaf, Tracer) for leaf in leaves):
             raise TracegradError(
                 f"{self._title} was given a traced value outside of its trace.",
                 todo="A traced function must not store its values in outer objects.",
             )
         return leaves, described, tree
+
+    @property
+    def _where(self) -> Location | None:
+        """The line that the user's function begins at."""
+        return beginning(inspect.unwrap(self))
 
     def _run_known(self, key: Any, leaves: list[Any], out: Any) -> Any:
         """The result of the first specialisation that takes the arguments."""
@@ -257,7 +268,11 @@ class Compiled(functools.partial[Any]):
             if logger.isEnabledFor(DEBUG):
                 raise
             # It names the user's line; how we got there would only hide it.
-            raise error.with_traceback(None) from None
+            raise error.located(self._where).with_traceback(None) from None
+        except Exception as error:
+            if not is_defect(error):
+                raise
+            raise defect(error, self._title, self._where) from error
         # The latest first: a sequence of calls usually stays with what it needs.
         self._specialisations.setdefault(key, []).insert(0, spec)
         self._last = spec

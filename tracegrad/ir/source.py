@@ -9,7 +9,9 @@ repeats its text as a comment.
 
 from __future__ import annotations
 
+import linecache
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +26,17 @@ class Location:
     def __str__(self) -> str:
         name = self.file.replace("\\", "/").rsplit("/", 1)[-1]
         return f"{name}:{self.line} in {self.function}: {self.text}"
+
+
+def beginning(function: Any) -> Location | None:
+    """The line at which a function's definition begins, below its decorators."""
+    function = getattr(function, "py_func", function)  # Numba's dispatchers
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return None
+    line = code.co_firstlineno
+    text = linecache.getline(code.co_filename, line).strip()
+    while text.startswith("@"):
+        line += 1
+        text = linecache.getline(code.co_filename, line).strip()
+    return Location(code.co_filename, line, code.co_name, text)

@@ -21,6 +21,7 @@ from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
 from tracegrad.traces import methods
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
+from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
 from tracegrad.traces.iteration import Steps
@@ -129,6 +130,9 @@ def _interpret(
     except TracegradError as error:
         raise error.located(machine.builder.location) from None
     except Exception as error:
+        instead = explained(error, machine.builder.location)
+        if instead is not None and error is not machine.raised:
+            raise instead from error
         machine.note(error)
         raise
     machine.builder.location = caller or machine.builder.location

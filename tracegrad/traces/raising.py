@@ -21,6 +21,7 @@ def check_assertion(statement: ast.Assert, frame: Frame) -> None:
     arguments = [evaluate(statement.msg, frame)] if statement.msg else []
     error = AssertionError(*arguments)
     if not isinstance(test, Tracer):
+        frame.machine.raised = error
         raise error
     emit_check(frame.machine.memory, test, AssertionError, message_of(error))
 
