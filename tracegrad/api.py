@@ -12,13 +12,15 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tracegrad import derivatives, mapping, pytree
+from tracegrad import derivatives, eager, mapping, pytree
 from tracegrad.arguments import Argnames, Argnums, Selection
 from tracegrad.compiled import Compiled, Mode
 from tracegrad.errors import ArgumentError
 from tracegrad.jacobians import Direction, jacobian_of
 from tracegrad.primitives import comparisons
 from tracegrad.products import hvp_of
+from tracegrad.tape.record import detached
+from tracegrad.tape.value import Value
 from tracegrad.traces.tracer import Tracer
 
 Function = Callable[..., Any]
@@ -49,7 +51,8 @@ def jit(function: Function, *, mode: Mode = "auto") -> Compiled:
 
     Args:
         function: of arrays and numbers, nested as you like; other arguments are static.
-        mode: "compiled" (which "auto" means) compiles or raises.
+        mode: "compiled" compiles or raises; "tape" calls the function as it is;
+            "auto" compiles, and does that with a warning where it can't be traced.
 
     Returns:
         A function with the same arguments and results; arrays it returns are new.
@@ -65,7 +68,8 @@ def jit(function: Function, *, mode: Mode = "auto") -> Compiled:
     >>> norm(np.array([3.0, 4.0]))
     5.0
     """
-    return Compiled(derivatives.itself(function), function, "", mode=mode)
+    trace, taped = derivatives.itself(function), eager.itself(function)
+    return Compiled(trace, function, "", mode=mode, eager=taped)
 
 
 @_decorator
@@ -85,7 +89,9 @@ def grad(
             neither this nor ``argnames`` is given.
         argnames: the same by name.
         has_aux: whether the gradient is returned as (gradient, anything).
-        mode: "compiled" (which "auto" means) compiles or raises.
+        mode: "compiled" compiles or raises; "tape" runs the function as it is, on
+            arrays that record what is done to them; "auto" compiles, and takes the tape
+            with a warning where the function can't be traced.
 
     Returns:
         A function of the same arguments whose result is like the differentiated
@@ -105,7 +111,8 @@ def grad(
     selection = Selection.of(argnums, argnames)
     trace = derivatives.gradient(function, selection, has_aux=has_aux)
     out = _first if has_aux else _whole
-    return Compiled(trace, function, "_grad", out=out, mode=mode)
+    taped = eager.gradient(function, selection, has_aux=has_aux)
+    return Compiled(trace, function, "_grad", out=out, mode=mode, eager=taped)
 
 
 @_decorator
@@ -138,7 +145,10 @@ def value_and_grad(
     """
     selection = Selection.of(argnums, argnames)
     trace = derivatives.value_and_grad(function, selection, has_aux=has_aux)
-    return Compiled(trace, function, "_value_and_grad", out=_second, mode=mode)
+    taped = eager.value_and_grad(function, selection, has_aux=has_aux)
+    return Compiled(
+        trace, function, "_value_and_grad", out=_second, mode=mode, eager=taped
+    )
 
 
 def _whole(nest: Any) -> Any:
@@ -186,8 +196,10 @@ def jacobian(
     array([[2., 0.],
            [0., 4.]])
     """
-    trace = jacobian_of(function, Selection.of(argnums, argnames), mode)
-    return Compiled(trace, function, "_jacobian", out=_whole)
+    selection = Selection.of(argnums, argnames)
+    trace = jacobian_of(function, selection, mode)
+    taped = eager.jacobian_of(function, selection)
+    return Compiled(trace, function, "_jacobian", out=_whole, eager=taped)
 
 
 @_decorator
@@ -217,7 +229,8 @@ def hessian(
     selection = Selection.of(argnums, argnames)
     gradient = grad(function, argnums=argnums, argnames=argnames)
     trace = jacobian_of(gradient, selection, "forward")
-    return Compiled(trace, function, "_hessian", out=_whole)
+    taped = eager.jacobian_of(gradient, selection)
+    return Compiled(trace, function, "_hessian", out=_whole, eager=taped)
 
 
 @_decorator
@@ -306,6 +319,8 @@ def stop_gradient(value: _T) -> _T:
     """
 
     def stopped(leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            return detached(leaf)
         if not isinstance(leaf, Tracer):
             return leaf
         inner = comparisons.stop_gradient(leaf)

@@ -10,15 +10,18 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from logging import DEBUG
 from types import MethodType
 from typing import Any, Literal
 
+import numpy as np
+
 from codegen.errors import GuardFailed
 from tracegrad import pytree
 from tracegrad.arguments import Binder
-from tracegrad.errors import ArgumentError, TracegradError
+from tracegrad.errors import ArgumentError, TapeWarning, TracegradError, TracingError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
 from tracegrad.ir.source import Location, beginning
@@ -26,6 +29,7 @@ from tracegrad.logging import logger
 from tracegrad.nopython import nopython, numba_type
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
+from tracegrad.tape.value import Value
 from tracegrad.traces.escapes import defect, is_defect
 from tracegrad.traces.inputs import Leaf, describe, identifier
 from tracegrad.traces.scope import current
@@ -74,6 +78,9 @@ class Compiled(functools.partial[Any]):
     _binder: Binder
     _title: str
     _out: Place | None
+    _mode: Mode
+    _eager: Callable[..., Any] | None
+    _untraceable: dict[Any, TracingError]
     _specialisations: dict[Any, list[Specialisation]]
     _names: dict[pytree.Tree, list[str]]
     _lock: threading.RLock
@@ -91,6 +98,7 @@ class Compiled(functools.partial[Any]):
         binder: Binder | None = None,
         out: Place | None = None,
         mode: Mode = "auto",
+        eager: Callable[..., Any] | None = None,
     ) -> Compiled:
         """A new one.
 
@@ -100,11 +108,14 @@ class Compiled(functools.partial[Any]):
             title: what the result is called: a suffix of the kernel's name.
             binder: of the call's arguments, if they aren't the function's own.
             out: picks from the nest of results those that ``out=`` may give arrays for.
-            mode: "auto" and "compiled" compile; "tape" isn't available.
+            mode: "compiled" compiles or raises; "tape" runs ``eager``; "auto" does so
+                where tracing is impossible.
+            eager: the same on the tape; None if the tape can't.
         """
-        if mode not in ("auto", "compiled"):
+        if mode not in ("auto", "compiled", "tape"):
             raise ArgumentError(
-                f"mode={mode!r} is not available.", todo='Use "auto" or "compiled".'
+                f"mode={mode!r} is not a mode.",
+                todo='Use "auto", "compiled" or "tape".',
             )
 
         def first_call(*args: Any, **kwargs: Any) -> Any:
@@ -116,6 +127,9 @@ class Compiled(functools.partial[Any]):
         self._binder = binder or Binder(function)
         self._title = identifier(f"{_name(function)}{title}")
         self._out = out
+        self._mode = mode
+        self._eager = eager
+        self._untraceable = {}
         self._specialisations = {}
         self._names = {}
         self._lock = threading.RLock()
@@ -187,16 +201,27 @@ class Compiled(functools.partial[Any]):
         if current() is not None:
             return self._trace(*args, **kwargs)
         args, kwargs = self._binder.bind(args, kwargs)
+        if self._mode == "tape" or any(
+            isinstance(leaf, Value) for leaf in pytree.leaves((args, kwargs))
+        ):
+            return self._on_tape(args, kwargs, out)
         leaves, described, tree = self._described(args, kwargs)
         key = (tree, *(leaf.key for leaf in described))
+        if key in self._untraceable:
+            return self._on_tape(args, kwargs, out)
         result = self._run_known(key, leaves, out)
         if result is _MISS:
-            with self._lock:
-                # Another thread may have compiled it meanwhile.
-                result = self._run_known(key, leaves, out)
-                if result is _MISS:
-                    self._compile(key, described, tree)
+            try:
+                with self._lock:
+                    # Another thread may have compiled it meanwhile.
                     result = self._run_known(key, leaves, out)
+                    if result is _MISS:
+                        self._compile(key, described, tree)
+                        result = self._run_known(key, leaves, out)
+            except TracingError as error:
+                if self._mode == "compiled" or self._eager is None:
+                    raise
+                return self._fall_back(error, key, args, kwargs, out)
         if result is _MISS:
             raise TracegradError(
                 f"{self._title}: a fresh specialisation rejects its own arguments.",
@@ -204,6 +229,53 @@ class Compiled(functools.partial[Any]):
             )
         if out is None:
             self._install(args, kwargs)
+        return result
+
+    def _on_tape(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        """The same on the tape."""
+        if self._eager is None:
+            raise ArgumentError(
+                f"{self._title} does not run on the tape.",
+                todo='Leave out mode="tape", and pass NumPy arrays.',
+            )
+        result = self._eager(*args, **kwargs)
+        if out is None:
+            return result
+        assert self._out is not None
+        found, tree = pytree.flatten(self._out(result))
+        buffers = pytree.matched(tree, out)
+        if buffers is None:
+            raise ArgumentError(
+                "out= doesn't fit the result.",
+                todo="Pass an array for each array of the result, in the same nest.",
+            )
+        for buffer, values in zip(buffers, found, strict=True):
+            np.copyto(buffer, values)
+        return result
+
+    def _fall_back(
+        self,
+        error: TracingError,
+        key: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: Any,
+    ) -> Any:
+        """Run on the tape what could not be traced, and say so once."""
+        try:
+            result = self._on_tape(args, kwargs, out)
+        except (TracegradError, TypeError, AttributeError) as second:
+            raise error.with_traceback(None) from second
+        if not self._untraceable:
+            warnings.warn(
+                TapeWarning(
+                    f"{self._title} can't be compiled and runs on the tape, one "
+                    f'operation after another. mode="tape" says nothing, '
+                    f'mode="compiled" raises:\n{error}'
+                ),
+                stacklevel=5,
+            )
+        self._untraceable[key] = error
         return result
 
     def _described(

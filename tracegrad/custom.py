@@ -17,10 +17,13 @@ import numpy as np
 
 from tracegrad import pytree
 from tracegrad.arguments import Binder
+from tracegrad.eager_rules import on_tape, pulling, transposing
 from tracegrad.errors import ArgumentError, DifferentiationError, ShapeError
 from tracegrad.ir.graph import Graph, Operand, Value
 from tracegrad.ir.shapes import same_size, show
 from tracegrad.primitives.identities import filled
+from tracegrad.tape.record import edge_of
+from tracegrad.tape.value import Value as Taped
 from tracegrad.traces.scope import Machine, current
 from tracegrad.traces.tracer import Tracer, convert, lift
 from tracegrad.traces.views import snapshot
@@ -57,6 +60,10 @@ class _Custom:
         """The function's value."""
         if current() is not None:
             return self.__tracegrad_inline__(*args, **kwargs)
+        leaves = pytree.leaves((args, kwargs))
+        if any(isinstance(x, Taped) and edge_of(x) is not None for x in leaves):
+            args, kwargs = self._binder.bind(args, kwargs)
+            return on_tape(self._binder.title, *self._taped(), args, kwargs)
         return self._function(*args, **kwargs)
 
     def __tracegrad_inline__(self, *args: Any, **kwargs: Any) -> Any:
@@ -76,6 +83,10 @@ class _Custom:
             _depths.reset(token)
 
     def _rule(self) -> _Rule:
+        raise NotImplementedError
+
+    def _taped(self) -> tuple[Function, Function]:
+        """The function, and its rule as the tape takes it: see ``eager_rules``."""
         raise NotImplementedError
 
 
@@ -107,13 +118,20 @@ class custom_vjp(_Custom):
         """State the rule: see the class."""
         self._forward, self._backward = forward, backward
 
-    def _rule(self) -> _Rule:
+    def _stated(self) -> tuple[Function, Function]:
         forward, backward = self._forward, self._backward
         if forward is None or backward is None:
             raise ArgumentError(
                 f"custom_vjp function {self._binder.title} has no rule.",
                 todo="State it: f.defvjp(forward, backward).",
             )
+        return forward, backward
+
+    def _taped(self) -> tuple[Function, Function]:
+        return self._function, pulling(self._binder.title, *self._stated())
+
+    def _rule(self) -> _Rule:
+        forward, backward = self._stated()
 
         def rule(recorder: _Recorder, args: Any, kwargs: Any, bars: Any) -> Any:
             machine = recorder.machine
@@ -157,13 +175,19 @@ class custom_jvp(_Custom):
         self._jvp = rule
         return rule
 
-    def _rule(self) -> _Rule:
-        jvp = self._jvp
-        if jvp is None:
+    def _stated(self) -> Function:
+        if self._jvp is None:
             raise ArgumentError(
                 f"custom_jvp function {self._binder.title} has no rule.",
                 todo="State it: @f.defjvp.",
             )
+        return self._jvp
+
+    def _taped(self) -> tuple[Function, Function]:
+        return self._function, transposing(self._stated())
+
+    def _rule(self) -> _Rule:
+        jvp = self._stated()
 
         def rule(recorder: _Recorder, args: Any, kwargs: Any, dots: Any) -> Any:
             pair = recorder.machine.call(jvp, args, recorder.like_arguments(dots))

@@ -26,6 +26,7 @@ from tracegrad.ir.graph import Builder, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import same_size, show
 from tracegrad.ir.types import ArrayType
 from tracegrad.primitives.identities import filled
+from tracegrad.tape.value import Value as Taped
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.overlaps import apart
 from tracegrad.traces.scope import Machine, current
@@ -110,7 +111,7 @@ def _tangent(leaf: Any, dots: Iterator[Operand | None]) -> Any:
     if isinstance(leaf, Tracer):
         dot = next(dots)
         return _or_zeros(dot, leaf) if leaf.type.differentiable else None
-    return np.zeros_like(leaf)[()] if _is_float(leaf) else None
+    return np.zeros_like(leaf)[()] if is_float(leaf) else None
 
 
 def _or_zeros(operand: Operand | None, like: Tracer) -> Tracer:
@@ -151,9 +152,9 @@ def record(
     names = binder.names(tree)
     given = list(leaves)
     if chosen is None:
-        chosen = [k for k, leaf in enumerate(leaves) if _is_float(leaf)]
+        chosen = [k for k, leaf in enumerate(leaves) if is_float(leaf)]
     else:
-        chosen = [k for k in chosen if not _is_static(leaves[k])]
+        chosen = [k for k in chosen if not is_static(leaves[k])]
     for k in chosen:
         leaves[k] = _differentiable(machine.builder, leaves[k], names[k])
     region = trace_region(machine, function, leaves, tree, chosen, returning=returning)
@@ -199,7 +200,7 @@ def check_selected(
     """Refuse to differentiate with respect to an argument without numbers."""
     leaves, tree = pytree.flatten((args, kwargs))
     for group in groups:
-        if group and all(_is_static(leaves[k]) for k in group):
+        if group and all(is_static(leaves[k]) for k in group):
             name = binder.names(tree)[group[0]]
             raise DTypeError(
                 f"argument {name} is differentiated, but is a "
@@ -208,18 +209,24 @@ def check_selected(
             )
 
 
-def _is_static(leaf: Any) -> bool:
+_NUMBERS = (Tracer, Taped, np.ndarray, np.generic, int, float, complex)
+
+
+def is_static(leaf: Any) -> bool:
     """Whether a leaf is an object of configuration: it has no derivative."""
-    return not isinstance(leaf, (Tracer, np.ndarray, np.generic, int, float, complex))
+    return not isinstance(leaf, _NUMBERS)
 
 
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, (Tracer, np.ndarray)) and leaf.ndim > 0
 
 
-def _is_float(leaf: Any) -> bool:
+def is_float(leaf: Any) -> bool:
+    """Whether a leaf is a floating-point number or array of any mode."""
     if isinstance(leaf, Tracer):
         return leaf.type.differentiable
+    if isinstance(leaf, Taped):
+        return bool(leaf._array.dtype.kind == "f")
     return isinstance(leaf, (float, np.floating)) or (
         isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f"
     )
@@ -227,16 +234,22 @@ def _is_float(leaf: Any) -> bool:
 
 def _differentiable(builder: Builder, leaf: Any, name: str) -> Tracer:
     """A leaf as a tracer that carries a derivative."""
-    if not _is_float(leaf):
-        kind = "bool" if isinstance(leaf, bool) else dtype_name(leaf)
-        raise DTypeError(
-            f"argument {name} is differentiated, but its dtype is {kind}.",
-            todo=f"Pass it as floating-point numbers, such as {_as_float(leaf, name)}.",
-        )
+    refuse_integers(leaf, name)
     if isinstance(leaf, Tracer):
         return leaf
     weak = isinstance(leaf, float) and not isinstance(leaf, np.generic)
     return Tracer(builder, lift(builder, leaf), weak)
+
+
+def refuse_integers(leaf: Any, name: str) -> None:
+    """Refuse to differentiate with respect to anything but floats."""
+    if is_float(leaf):
+        return
+    kind = "bool" if isinstance(leaf, bool) else dtype_name(leaf)
+    raise DTypeError(
+        f"argument {name} is differentiated, but its dtype is {kind}.",
+        todo=f"Pass it as floating-point numbers, such as {_as_float(leaf, name)}.",
+    )
 
 
 def _as_float(leaf: Any, name: str) -> str:
@@ -260,14 +273,16 @@ def value_and_grad(
         check_selected(binder, groups, args, kwargs)
         # What arguments hold in the end has no part in the gradient of a number.
         recorded = record(function, binder, args, kwargs, chosen, returning=False)
-        _check_scalar(recorded, binder.title, has_aux)
+        region, location = recorded.region, machine_in_progress().builder.location
+        first = region.outputs[0] if region.outputs else None
+        check_scalar(region.tree, first, binder.title, has_aux, location)
         seeds: list[Operand | None] = [None] * len(recorded.region.graph.results)
         if isinstance(recorded.region.outputs[0], Tracer):
             dtype = recorded.region.outputs[0].type.dtype
             seeds[0] = Literal(1.0, dtype)
         returned, bars = recorded.pull(seeds)
         trees = selection.structures(binder, args, kwargs)
-        grads = _regrouped(groups, trees, (args, kwargs), bars)
+        grads = regrouped(groups, trees, (args, kwargs), bars)
         return returned, selection.joined(grads)
 
     return value_and_gradient
@@ -284,7 +299,7 @@ def gradient(function: Function, selection: Selection, *, has_aux: bool) -> Func
     return gradient_only
 
 
-def _regrouped(
+def regrouped(
     groups: Sequence[Sequence[int]],
     trees: Sequence[pytree.Tree],
     arguments: Any,
@@ -295,15 +310,23 @@ def _regrouped(
     remaining = iter(bars)
     results = []
     for group, tree in zip(groups, trees, strict=True):
-        parts = [None if _is_static(leaves[k]) else next(remaining) for k in group]
+        parts = [None if is_static(leaves[k]) else next(remaining) for k in group]
         results.append(pytree.unflatten(tree, parts))
     return results
 
 
-def _check_scalar(recorded: Recorded, title: str, has_aux: bool) -> None:
-    """Refuse what has no gradient: anything but one floating-point number."""
-    location = recorded.machine.builder.location
-    tree = recorded.region.tree
+def check_scalar(
+    tree: pytree.Tree, first: Any, title: str, has_aux: bool, location: Any
+) -> None:
+    """Refuse what has no gradient: anything but one floating-point number.
+
+    Args:
+        tree: the structure of what was returned.
+        first: the first leaf of it.
+        title: of the function.
+        has_aux: whether it returns a pair.
+        location: the user's line, if one is known.
+    """
     value = tree
     if has_aux:
         if tree.type is not tuple or len(tree.children()) != 2:
@@ -319,17 +342,16 @@ def _check_scalar(recorded: Recorded, title: str, has_aux: bool) -> None:
             location,
             "Return a scalar; to return more beside it, use has_aux=True.",
         )
-    first = recorded.region.outputs[0]
-    if isinstance(first, (Tracer, np.ndarray)) and first.ndim:
+    if isinstance(first, (Tracer, np.ndarray, Taped)) and first.ndim:
         shape = show(first.dims) if isinstance(first, Tracer) else str(first.shape)
         raise DifferentiationError(
             f"grad needs a scalar, but {title} returned an array of shape {shape}.",
             location,
             "Reduce it (np.sum, np.mean), or use jacobian or vjp.",
         )
-    if not _is_float(first):
+    if not is_float(first):
         kind = type(first).__name__
-        if isinstance(first, (Tracer, np.generic, np.ndarray)):
+        if isinstance(first, (Tracer, np.generic, np.ndarray, Taped)):
             kind = str(first.dtype)
         raise DifferentiationError(
             f"grad needs a floating-point number, but {title} returned {kind}.",
@@ -383,7 +405,7 @@ def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
             todo="Pass a cotangent for each output, in the same nest.",
         )
     builder = recorded.machine.builder
-    if not any(_is_float(out) for out in region.outputs):
+    if not any(is_float(out) for out in region.outputs):
         raise DifferentiationError(
             "vjp needs a floating-point result, but the function returned none.",
             builder.location,
@@ -396,7 +418,7 @@ def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
     ]
     returned, bars = recorded.pull(seeds)
     remaining = iter(bars)
-    leaves = [next(remaining) if _is_float(x) else None for x in pytree.leaves(args)]
+    leaves = [next(remaining) if is_float(x) else None for x in pytree.leaves(args)]
     return returned, pytree.unflatten(pytree.structure(args), leaves)
 
 
@@ -413,7 +435,7 @@ def _directions(
             todo=f"Pass a {kind} for each primal, in the same nest.",
         )
     builder = recorded.machine.builder
-    floats = [(x, t) for x, t in zip(own, given, strict=True) if _is_float(x)]
+    floats = [(x, t) for x, t in zip(own, given, strict=True) if is_float(x)]
     chosen: Iterator[tuple[str, Tracer]] = iter(
         zip(recorded.names, recorded.arguments, strict=True)
     )

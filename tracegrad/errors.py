@@ -64,6 +64,10 @@ class DTypeError(TracegradError, TypeError):
     """A dtype is unsupported, or can't be differentiated."""
 
 
+class TapeWarning(UserWarning):
+    """A function could not be compiled, and runs on the tape instead."""
+
+
 class DifferentiationError(TracegradError):
     """Something has no derivative, or the function's output can't be differentiated."""
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tracegrad import derivatives
+from tracegrad import derivatives, eager
 from tracegrad.arguments import Argnames, Argnums, Binder, PairBinder, Selection
 from tracegrad.compiled import Compiled, Text
 from tracegrad.derivatives import Function, machine_in_progress, record
@@ -108,7 +108,7 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """
     if current() is not None:
         return _vjp_inside(function, primals)
-    value = _kept(function, "value", lambda: Compiled(_value(function), function, ""))
+    value = _kept(function, "value", lambda: _value_kernel(function))
     out = value(*primals)
     kernel = _kept(function, "pull", lambda: pull_kernel(function))
     return out, Linear(kernel, primals, many=False)
@@ -127,14 +127,25 @@ def _value(function: Function) -> Function:
     return call
 
 
+def _value_kernel(function: Function) -> Compiled:
+    return Compiled(_value(function), function, "", eager=function)
+
+
 def pull_kernel(function: Function) -> Compiled:
     """``(primals, cotangent)`` to the primals' cotangents."""
+    taped = eager.pullback(function)
     both = derivatives.pullback(function)
 
     def pull(primals: Any, cotangent: Any) -> Any:
         return both(primals, cotangent)[1]
 
-    return Compiled(pull, function, "_vjp", binder=PairBinder(function, None))
+    return Compiled(
+        pull,
+        function,
+        "_vjp",
+        binder=PairBinder(function, None),
+        eager=lambda primals, cotangent: taped(primals, cotangent)[1],
+    )
 
 
 def _vjp_inside(
@@ -180,8 +191,13 @@ def jvp(
 
 
 def _push_kernel(function: Function) -> Compiled:
-    push = derivatives.pushforward(function)
-    return Compiled(push, function, "_jvp", binder=PairBinder(function, "dot"))
+    return Compiled(
+        derivatives.pushforward(function),
+        function,
+        "_jvp",
+        binder=PairBinder(function, "dot"),
+        eager=eager.pushforward(function),
+    )
 
 
 def linearize(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -204,19 +220,26 @@ def linearize(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any
     """
     if current() is not None:
         return _linearize_inside(function, primals)
-    value = _kept(function, "value", lambda: Compiled(_value(function), function, ""))
+    value = _kept(function, "value", lambda: _value_kernel(function))
     out = value(*primals)
     kernel = _kept(function, "tangent", lambda: _tangent_kernel(function))
     return out, Linear(kernel, primals, many=True)
 
 
 def _tangent_kernel(function: Function) -> Compiled:
+    taped = eager.pushforward(function)
     both = derivatives.pushforward(function)
 
     def push(primals: Any, tangents: Any) -> Any:
         return both(primals, tangents)[1]
 
-    return Compiled(push, function, "_tangent", binder=PairBinder(function, "dot"))
+    return Compiled(
+        push,
+        function,
+        "_tangent",
+        binder=PairBinder(function, "dot"),
+        eager=lambda primals, tangents: taped(primals, tangents)[1],
+    )
 
 
 def _linearize_inside(
@@ -232,8 +255,23 @@ def hvp_of(
 ) -> Compiled:
     """See ``tracegrad.api.hvp``."""
     selection = Selection.of(argnums, argnames)
-    gradient = derivatives.gradient(function, selection, has_aux=False)
     binder = Binder(function)
+    return Compiled(
+        _product(function, selection, binder, derivatives),
+        function,
+        "_hvp",
+        binder=_hvp_binder(function, selection, binder),
+        mode=mode,
+        out=lambda nest: nest,
+        eager=_product(function, selection, binder, eager),
+    )
+
+
+def _product(
+    function: Function, selection: Selection, binder: Binder, rooms: Any
+) -> Function:
+    """``hvp`` by the derivatives of a module: those that trace, or the tape's."""
+    gradient = rooms.gradient(function, selection, has_aux=False)
 
     def product(*args: Any, **kwargs: Any) -> Any:
         place = _last_selected(selection, binder, args) + 1
@@ -250,16 +288,9 @@ def hvp_of(
 
         primals = tuple(others[p] for p in positions)
         given = (direction,) if selection.single else tuple(direction)
-        return derivatives.pushforward(along)(primals, given)[1]
+        return rooms.pushforward(along)(primals, given)[1]
 
-    return Compiled(
-        product,
-        function,
-        "_hvp",
-        binder=_hvp_binder(function, selection, binder),
-        mode=mode,
-        out=lambda nest: nest,
-    )
+    return product
 
 
 def _last_selected(selection: Selection, binder: Binder, args: Any) -> int:

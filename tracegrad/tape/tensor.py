@@ -87,29 +87,11 @@ class Tensor(Methods):
         return Size(self._array.shape)
 
     @property
-    def dims(self) -> tuple[int, ...]:
-        """The same, as rules ask for it."""
-        shape: tuple[int, ...] = self._array.shape
-        return shape
-
-    @property
     def size(self) -> Any:
         """The number of elements; ``size()`` is the shape."""
         count = _Count(self._array.size)
         count._shape = self.shape
         return count
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The dtype of its elements."""
-        dtype: np.dtype[Any] = self._array.dtype
-        return dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        ndim: int = self._array.ndim
-        return ndim
 
     def dim(self) -> int:
         """The number of axes."""

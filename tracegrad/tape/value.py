@@ -26,6 +26,30 @@ class Value:
 
     _result: type[Value]  # the class of what operations on it make
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of its axes."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The same, as rules ask for it."""
+        shape: tuple[int, ...] = self._array.shape
+        return shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of its elements."""
+        dtype: np.dtype[Any] = self._array.dtype
+        return dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        ndim: int = self._array.ndim
+        return ndim
+
     def _memory(self) -> np.ndarray[Any, Any]:
         """Its array, as one that can be shared and written to."""
         if not isinstance(self._array, np.ndarray):
