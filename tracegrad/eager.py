@@ -52,6 +52,8 @@ class Run:
         picked = set(chosen)
         inner = [_placed(x, k in picked) for k, x in enumerate(leaves)]
         self.arguments = [inner[k] for k in chosen]
+        for k in chosen:  # the function may write to its own
+            inner[k] = inner[k].copy()
         args, kwargs = pytree.unflatten(tree, inner)
         with enable_grad():
             returned = converted(function)(*args, **kwargs)
