@@ -577,3 +577,38 @@ def test_a_defect_of_ours_is_called_one(monkeypatch):
         jit(loss)(1.0)
     assert isinstance(caught.value.__cause__, TypeError)
     assert "in loss: def loss(x):" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: x[x > 0], "returns what a mask selects"),
+        (lambda x: np.sort(x[x > 0])[0], "numpy.sort"),
+        (lambda x: x[x > 0][0], "an index"),
+        (lambda x: np.sum(x[x > 0] * x[x < 0]), "another mask"),
+        (lambda x: np.sum(x[x > 0] * x), "another length"),
+        (lambda x: sum(v for v in x[x > 0]), "a loop"),
+        (lambda x: x[x > 0].cumsum()[0], "'cumsum'"),
+        (lambda x: np.where(x > 0, x[x > 0], x), "another length"),
+    ],
+)
+def test_uses_of_masks_that_need_a_length(function, reason):
+    text = message(TracingError, jit(function), np.ones(3))
+    assert reason in text
+    assert "test_errors.py" in text
+
+
+def test_a_mask_is_assigned_what_the_same_mask_selects():
+    def f(x):
+        y = x.copy()
+        y[y > 0] = x[x < 1]
+        return y
+
+    assert "another mask" in message(TracingError, jit(f), np.ones(3))
+
+    def g(x):
+        y = x.copy()
+        y[y > 0] = 2.0 * x
+        return y
+
+    assert "one element per selected" in message(TracingError, jit(g), np.ones(3))

@@ -104,3 +104,80 @@ def piecewise_by_search(x):
         t = (at - knots[j]) / (knots[j + 1] - knots[j])
         s += t * t
     return s
+
+
+@program(vector, vector, sizes=(3, 10))
+def weighted_by_a_mask(x, w):
+    m = (x > -1.0) & (w < 1.0)
+    return np.sum(w[m] * x[m]), x[m].max(), np.dot(x[m], w[m]), len(x[m]) * x[0]
+
+
+@program(wide, sizes=(4, 6))
+def rows_by_a_mask(X):
+    m = X[:, 0] > -1.5
+    spread = np.std(X[m, 1])
+    return X[m].mean(axis=0), spread, np.linalg.norm(X[m]), (X[m] ** 2).sum(1).max()
+
+
+@program(square, sizes=(3, 4))
+def inverse_where_large(A):
+    B = A**2
+    B[B > 0.5] = B[B > 0.5] ** -1.5
+    B[A**2 <= 0.5] *= 2.0
+    return B
+
+
+@program(vector, sizes=(0, 5, 8))
+def stable_sigmoid(x):
+    out = np.zeros_like(x)
+    pos = x >= 0
+    out[pos] = 1 / (1 + np.exp(-x[pos]))
+    z = np.exp(x[~pos])
+    out[~pos] = z / (1 + z)
+    return out
+
+
+@program(vector, sizes=(0, 5, 8))
+def means_of_bins(x):
+    out = np.zeros(12)
+    for k in range(12):
+        low = 0.4 * k - 2.4
+        inside = x[np.logical_and(low <= x, x < low + 0.4)]
+        if inside.size > 0:
+            out[k] = inside.mean()
+    return out
+
+
+@program(vector, vector, sizes=(5, 8))
+def positions_of_a_mask(x, y):
+    k = np.where(x > 0)[0]
+    i = np.flatnonzero(y < 1.0)
+    return np.sum(x[k] * y[k]), len(k) * x[0], (y[i] ** 2).mean()
+
+
+@program(vector, sizes=(0, 3))
+def most_of_none(x):
+    return x[x > 100.0].max()
+
+
+@program(definite, sizes=(3,))
+def jacobi_rotations(A):
+    A = A.copy()
+    n = A.shape[0]
+    for _sweep in range(3):
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if abs(A[p, q]) > 1e-12:
+                    theta = (A[q, q] - A[p, p]) / (2 * A[p, q])
+                    t = np.sign(theta) / (abs(theta) + np.sqrt(theta**2 + 1))
+                    c = 1 / np.sqrt(t**2 + 1)
+                    s = t * c
+                    for k in range(n):
+                        left, right = A[k, p], A[k, q]
+                        A[k, p] = c * left - s * right
+                        A[k, q] = s * left + c * right
+                    for k in range(n):
+                        left, right = A[p, k], A[q, k]
+                        A[p, k] = c * left - s * right
+                        A[q, k] = s * left + c * right
+    return np.sort(np.diag(A))

@@ -19,12 +19,13 @@ import numpy as np
 
 from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
-from tracegrad.traces import methods
+from tracegrad.traces import masked, methods
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
 from tracegrad.traces.iteration import Steps
+from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.outside import Place, is_trusted, module_of
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
@@ -239,9 +240,13 @@ def _lookup(kind: type, name: str) -> Any:
 def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
     handler = _handler(ALWAYS, function)
-    if handler is not None:
+    if handler is not None and not holds_masked(args):
         return handler(machine, *args, **kwargs)
     _refuse_random(machine, function)
+    if _handler(_POSITIONS, function) and len(args) == 1 and has_tracer(args):
+        return masked.positions(function, args)
+    if (holds_masked(args) or holds_masked(kwargs)) and not _is_own(function):
+        return masked.apply(function, args, kwargs)
     builder, outside = machine.builder, machine.outside
     owner = getattr(function, "__self__", None)
     if isinstance(function, BuiltinMethodType) and isinstance(
@@ -293,6 +298,13 @@ def _method(
         return method(*args, **kwargs)
     own = outside.opened(builder, owner)
     return (method if own is owner else getattr(own, name))(*args, **kwargs)
+
+
+_POSITIONS = dict.fromkeys(masked.POSITIONS, masked.positions)
+
+
+def _is_own(function: Any) -> bool:
+    return module_of(function).split(".")[0] == "tracegrad"
 
 
 def _in_table(function: Any) -> bool:

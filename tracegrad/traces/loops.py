@@ -3,10 +3,11 @@
 Which loops those are, is said here and nowhere else. A ``for`` over anything whose
 length isn't a number while tracing (a traced range, an array's first axis, enumerate,
 zip or reversed of such) is a ``for_``, and so is one over a range of more than
-``SHORT`` numbers whose body has to do with traced values. A ``while`` is a ``while_``
-if its condition is traced, or if it has none but is left by a jump that is traced. If
-the body doesn't allow that (it appends to a list, say) the loop is unrolled as long as
-sizes determine its length. Every other loop runs while tracing.
+``SHORT`` numbers (of ``BRIEF``, if there is a loop inside) whose body has to do with
+traced values. A ``while`` is a ``while_`` if its condition is traced, or if it has none
+but is left by a jump that is traced. If the body doesn't allow that (it appends to a
+list, say) the loop is unrolled as long as sizes determine its length. Every other loop
+runs while tracing.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ from tracegrad.traces.tracer import Tracer, lift
 
 SHORT = 8
 """How many numbers a range has at most that is always unrolled."""
+
+BRIEF = 2
+"""The same for a loop with loops inside: what they do is long enough already."""
 
 _INT = scalar("int64")
 _ATTEMPTS = 12  # how often types may widen before the loop is given up

@@ -6,7 +6,7 @@ Nested functions are their own scope, and so are the targets of comprehensions.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -81,3 +81,24 @@ def _jumps(node: ast.AST, *, in_loop: bool, continues: bool = True) -> bool:
                 for child in ast.iter_child_nodes(node)
             )
     return False
+
+
+def holds_loop(statements: Iterable[ast.AST]) -> bool:
+    """Whether there is a loop in statements, other than over a few literals."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.While):
+                return True
+            if isinstance(node, ast.For) and not _is_literal(node.iter):
+                return True
+    return False
+
+
+def _is_literal(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        return all(map(_is_literal, node.args))
+    if isinstance(node, ast.UnaryOp):
+        return _is_literal(node.operand)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return True
+    return isinstance(node, ast.Constant)

@@ -18,6 +18,7 @@ from tracegrad.numpy_api.arguments import known_size
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.traces import methods, stores
 from tracegrad.traces.indices import get, is_basic
+from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
 from tracegrad.traces.scope import Frame, Machine, name_value
 from tracegrad.traces.sequences import items, static_key
@@ -71,6 +72,10 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
         return machine.outside.item(machine.builder, value, static_key(index))
     if isinstance(value, (Tracer, np.ndarray)):
         index = _with_arrays(index)
+        if is_mask(index):
+            return selected(value, index)
+        if is_positions(index):
+            return at_positions(value, index)
     if isinstance(value, np.ndarray) and has_tracer(index):
         value = Tracer(machine.builder, machine.builder.capture(value))
     getter = getattr(type(value), "__getitem__", None)

@@ -25,6 +25,7 @@ from tracegrad.traces.calls import call
 from tracegrad.traces.exchanged import contents
 from tracegrad.traces.indices import get
 from tracegrad.traces.inputs import Leaf, input_tracer
+from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.memory import Key, Made, Memory, Restart, mark
 from tracegrad.traces.outside import Capture, Outside, StateGuard
 from tracegrad.traces.overlaps import exclusive
@@ -255,6 +256,7 @@ def _outputs(
 ) -> tuple[tuple[Output, ...], pytree.Tree]:
     """The graph's results, from what the function returned."""
     opened = machine.outside.opened(machine.builder, returned)
+    _refuse_masked(machine, opened)
     found, tree = pytree.flatten(opened)
     outputs = []
     for leaf in found:
@@ -273,6 +275,15 @@ def _outputs(
             repeated = seen and leaf.ndim > 0
             outputs.append(Output(leaf.type, leaf.weak, position, None, repeated))
     return tuple(outputs), tree
+
+
+def _refuse_masked(machine: Machine, returned: Any) -> None:
+    if holds_masked(returned):
+        raise TracingError(
+            "the function returns what a mask selects: its length depends on data.",
+            machine.builder.location,
+            "Return np.where(mask, x, 0.0), which keeps the shape, or a reduction.",
+        )
 
 
 def _result(leaf: Tracer, graph: Graph) -> Operand:
@@ -339,6 +350,7 @@ def trace_region(
         args, kwargs = pytree.unflatten(tree, inner)
         returned = machine.call(function, *args, **kwargs)
         opened = machine.outside.opened(builder, returned)
+        _refuse_masked(machine, opened)
         written = [k for k, x in enumerate(inner) if _is_written(memory, x)]
         if returning:
             opened = _with_written(opened, [inner[k] for k in written])

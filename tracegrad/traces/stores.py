@@ -26,6 +26,7 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import refs, structural
 from tracegrad.primitives.identities import core
 from tracegrad.traces.indices import is_basic, select
+from tracegrad.traces.masked import Masked, same_mask
 from tracegrad.traces.memory import Key, Made, Memory, mark
 from tracegrad.traces.operators import BINARY
 from tracegrad.traces.regions import nest
@@ -210,7 +211,8 @@ def update_item(
     mask = _mask(index)
     if mask is not None:
         current = snapshot(view)
-        _set_where(view, index, BINARY[kind](current, _spread(mask, current, value)))
+        after = BINARY[kind](current, _spread(mask, current, value))
+        _store_where(view, index, current, after)
     else:
         before = indexing.getitem(snapshot(view), index)
         each_of(view, index, BINARY[kind](before, value), refs.store)
@@ -253,7 +255,10 @@ def _mask(index: Any) -> Any:
 def _set_where(view: View, mask: Any, value: Any) -> None:
     """``view[mask] = value``: a selection over the whole."""
     current = snapshot(view)
-    value = _spread(mask, current, value)
+    _store_where(view, mask, current, _spread(mask, current, value))
+
+
+def _store_where(view: View, mask: Any, current: Any, value: Any) -> None:
     chosen = _leading(mask, current)
     write(view, cmp.select(chosen, astype(asarray(value), current.dtype), current))
 
@@ -275,10 +280,18 @@ def _spread(mask: Any, like: Any, value: Any) -> Any:
     Raises:
         TracingError: if it has one element per selected one.
     """
+    if isinstance(value, Masked):
+        if isinstance(mask, Tracer) and same_mask(snapshot(mask), value.mask):
+            return value.values
+        raise TracingError(
+            "a mask is assigned what another mask selects.",
+            like.builder.location,
+            "Use the same mask on both sides, as in y[mask] = x[mask].",
+        )
     value = snapshot(value)
     rest = len(structural.dims(like)) - len(structural.dims(mask))
     shape = structural.dims(value)
-    if len(shape) > rest and shape != structural.dims(like):
+    if len(shape) > rest:
         raise TracingError(
             "a mask is assigned an array with one element per selected one, of which "
             "the number depends on data.",
