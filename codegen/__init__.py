@@ -12,6 +12,8 @@ derivatives. The rooms, in the order of the way through:
 - ``plain``, ``reference_math``: the same source without Numba, as an oracle;
 - ``jit``, ``numba_compiler``, ``cache``, ``workspace``: compile, keep and call it;
 - ``nopython``, ``numba_functions``: call it from functions that Numba compiles;
+- ``native_entry`` (``native_call``, ``native_text``, ``native_lines``, ``cpython``): a
+  call from Python that costs 20 ns, where the interpreter is a known one;
 - ``vector_math``, ``support``: what printed kernels call.
 
 Only ``numba_compiler``, ``numba_functions`` and what printed kernels call import Numba,

@@ -25,6 +25,7 @@ from codegen import cache, layout
 from codegen.arena import WORKSPACE, workspace_size
 from codegen.expressions import assign, call, expression, name
 from codegen.loop_ir import Const, Kernel
+from codegen.native_call import MachineCode
 from codegen.plain import plain_function
 from codegen.printer import Source, bound_sizes, print_python
 from codegen.verifier import verify
@@ -65,17 +66,18 @@ class Compiled:
     compile_seconds: float
     cache_hit: bool
 
-    @cached_property
-    def unchecked(self) -> Callable[..., Any]:
-        """The machine code's own wrapper: some 60 ns faster than ``function``.
+    @property
+    def machine_code(self) -> MachineCode | None:
+        """Where its code is, to call it directly; None if it isn't compiled.
 
-        It believes that every argument has the dtype and layout of its parameter; any
-        other reads wrong memory. Only for a caller that has looked.
+        Nor if it needs an arena, which only ``entry`` brings.
         """
-        if not hasattr(self.function, "overloads"):  # plain Python: Numba is disabled
-            return self.function  # type: ignore[no-any-return]
-        (overload,) = self.function.overloads.values()
-        return overload.entry_point  # type: ignore[no-any-return]
+        from codegen import numba_compiler
+
+        compiled = hasattr(self.function, "overloads")  # else Numba is disabled
+        if not compiled or self.entry is not self.function:
+            return None
+        return numba_compiler.machine_code(self.function)
 
     @cached_property
     def python(self) -> Callable[..., Any]:

@@ -21,12 +21,14 @@ from numba.core.registry import cpu_target
 from codegen.arena import plan
 from codegen.cache import warn_once
 from codegen.loop_ir import Array, Kernel, Var
+from codegen.native_call import MachineCode
 
 # Numba's types are incomplete.
 _CONFIG: Any = numba_config
 _INDEX_FILE: Any = caching.IndexDataCacheFile
 _COMPILED: Any = compiler.CompileResult
 _ARRAY: Any = types.Array
+_TUPLE: Any = types.BaseTuple
 
 
 def signature(kernel: Kernel) -> tuple[Any, ...]:
@@ -85,6 +87,20 @@ def compile_function(
     # A call with other types would compile silently, for seconds; it raises instead.
     function.disable_compile()
     return function, bool(function.stats.cache_hits)
+
+
+def machine_code(function: Any) -> MachineCode:
+    """Where a compiled dispatcher's code is, and how it is called."""
+    (overload,) = function.overloads.values()
+    returned, given = overload.signature.return_type, overload.signature.args
+    convention = cpu_target.target_context.call_conv
+    parameters = list(convention.get_function_type(returned, given).args)[2:]
+    items = returned if isinstance(returned, _TUPLE) else [returned]
+    return MachineCode(
+        overload.library.get_pointer_to_function(overload.fndesc.llvm_func_name),
+        tuple("ptr" if p.is_pointer else str(p) for p in parameters),
+        tuple(str(item) for item in items if item != types.none),
+    )
 
 
 def _parameter(parameter: Array | Var) -> Any:

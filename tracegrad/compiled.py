@@ -21,6 +21,7 @@ import numpy as np
 from codegen.errors import GuardFailed
 from tracegrad import pytree
 from tracegrad.arguments import Binder
+from tracegrad.direct_call import direct_call
 from tracegrad.errors import ArgumentError, TapeWarning, TracegradError, TracingError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
@@ -37,8 +38,6 @@ from tracegrad.traces.tracer import Tracer
 
 Mode = Literal["auto", "compiled", "tape"]
 Place = Callable[[Any], Any]
-
-_MISS = object()
 
 
 class Text(str):
@@ -71,8 +70,8 @@ class Compiled(functools.partial[Any]):
     """
 
     # A partial's call is implemented in C, 26 ns; a Python __call__ would take 80.
-    # Its function is replaced, through __setstate__, by the wrapper for the last
-    # specialisation.
+    # Its function is replaced, through __setstate__, by the quickest one for calls like
+    # the last: machine code, or a Python wrapper for what that doesn't handle.
 
     _trace: Callable[..., Any]
     _binder: Binder
@@ -85,7 +84,7 @@ class Compiled(functools.partial[Any]):
     _names: dict[pytree.Tree, list[str]]
     _lock: threading.RLock
     _last: Specialisation | None
-    _wrappers: dict[Specialisation, Callable[..., Any]]
+    _wrappers: dict[tuple[Any, ...], Callable[..., Any]]
     _first: Callable[..., Any]
     __signature__: inspect.Signature
 
@@ -209,26 +208,26 @@ class Compiled(functools.partial[Any]):
         key = (tree, *(leaf.key for leaf in described))
         if key in self._untraceable:
             return self._on_tape(args, kwargs, out)
-        result = self._run_known(key, leaves, out)
-        if result is _MISS:
+        found = self._run_known(key, leaves, out)
+        if found is None:
             try:
                 with self._lock:
                     # Another thread may have compiled it meanwhile.
-                    result = self._run_known(key, leaves, out)
-                    if result is _MISS:
+                    found = self._run_known(key, leaves, out)
+                    if found is None:
                         self._compile(key, described, tree)
-                        result = self._run_known(key, leaves, out)
+                        found = self._run_known(key, leaves, out)
             except TracingError as error:
                 if self._mode == "compiled" or self._eager is None:
                     raise
                 return self._fall_back(error, key, args, kwargs, out)
-        if result is _MISS:
+        if found is None:
             raise TracegradError(
                 f"{self._title}: a fresh specialisation rejects its own arguments.",
                 todo="This is a defect of tracegrad: please report it.",
             )
-        if out is None:
-            self._install(args, kwargs)
+        spec, result = found
+        self._install(spec, args, kwargs, leaves)
         return result
 
     def _on_tape(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
@@ -303,8 +302,10 @@ class Compiled(functools.partial[Any]):
         """The line that the user's function begins at."""
         return beginning(inspect.unwrap(self))
 
-    def _run_known(self, key: Any, leaves: list[Any], out: Any) -> Any:
-        """The result of the first specialisation that takes the arguments."""
+    def _run_known(
+        self, key: Any, leaves: list[Any], out: Any
+    ) -> tuple[Specialisation, Any] | None:
+        """The first specialisation that takes the arguments, and its result."""
         for spec in tuple(self._specialisations.get(key, ())):
             if not spec.holds():
                 continue
@@ -314,8 +315,8 @@ class Compiled(functools.partial[Any]):
             except GuardFailed:
                 continue
             self._last = spec
-            return result
-        return _MISS
+            return spec, result
+        return None
 
     def _buffers(self, spec: Specialisation, out: Any) -> dict[int, Any]:
         """The arrays of ``out=``, by the position of the output leaf they are for."""
@@ -350,17 +351,32 @@ class Compiled(functools.partial[Any]):
         self._last = spec
         return spec
 
-    def _install(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Let the next call try the last specialisation at once."""
-        spec = self._last
-        assert spec is not None
-        function = self._wrappers.get(spec)
+    def _install(
+        self,
+        spec: Specialisation,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        leaves: list[Any],
+    ) -> None:
+        """Let the next call try this specialisation at once."""
+        key = (spec, *map(type, leaves))
+        function = self._wrappers.get(key)
         if function is None:
-            signature = self._binder.signature
-            wrapper = fast_call(spec, signature, args, kwargs, self._general)
-            function = self._wrappers[spec] = wrapper or self._first
+            function = self._wrappers[key] = self._wrapper(spec, args, kwargs)
         state: tuple[Any, ...] = (function, (), {}, self.__dict__)
         super().__setstate__(state)  # type: ignore[misc]  # typeshed lacks it
+
+    def _wrapper(
+        self, spec: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Callable[..., Any]:
+        """The quickest function for calls like this one."""
+        signature = self._binder.signature
+        out = None if "out" in _parameters(self._binder) else self._out
+        return (
+            direct_call(spec, signature, args, kwargs, self._first, out)
+            or fast_call(spec, signature, args, kwargs, self._general)
+            or self._first
+        )
 
     # --- looking inside ------------------------------------------------------------
 

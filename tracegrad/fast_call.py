@@ -1,8 +1,10 @@
 """The wrapper for calls like the last one: generated, and as thin as Python can be.
 
-It checks the types of the arguments, reads hidden inputs, tests the guards on what is
-outside, allocates outputs and calls the kernel. Whatever is different is left to the
-general path. For ``grad`` of ``f(x, k)`` it reads
+It serves what ``direct_call`` leaves: nested arguments, kernels with a workspace,
+interpreters that get no machine code. It checks the types of the arguments, reads
+hidden inputs, tests the guards on what is outside, allocates outputs and calls the
+kernel. Whatever is different is left to the general path. For ``grad`` of ``f(x, k)``
+it reads
 
     def f_grad(x, k, *, out=None):
         try:
@@ -273,23 +275,12 @@ class _Writer:
             arrays.append(local)
             shape = self._shape(result.type.shape, shapes)
             self._lines.append(f"{local} = {self._empty(result.type.dtype, shape)}")
-        kernel = self._object("kernel", self._kernel(inputs + arrays))
+        kernel = self._object("kernel", self._spec.compiled.entry)
         call = f"{kernel}({', '.join([*inputs, *arrays])})"
         targets = ", ".join(scalars)
         self._lines.append(f"{targets} = {call}" if scalars else call)
         leaves = [self._output(output, results) for output in traced.outputs]
         return self._nest(pytree.unflatten(traced.tree, leaves), leaves)
-
-    def _kernel(self, arguments: list[str]) -> Callable[..., Any]:
-        """The kernel; without its own type checks where this wrapper has made them.
-
-        Of numbers it has. Of arrays, rank and alignment are left to the kernel.
-        """
-        compiled, leaves = self._spec.compiled, self._spec.traced.leaves
-        numbers = [leaf for leaf in leaves if leaf.traced and not leaf.shape]
-        if len(numbers) == len(arguments) and compiled.entry is compiled.function:
-            return compiled.unchecked
-        return compiled.entry
 
     def _shape(self, shape: Shape, known: Mapping[Shape, str]) -> str:
         if shape in known:
