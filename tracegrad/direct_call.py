@@ -1,7 +1,7 @@
 """Calls that go straight to a kernel's machine code.
 
-``codegen`` prints the native entry; here a signature, a trace and an example call become
-the description it prints from. Nested arguments are left to ``fast_call``.
+``codegen`` prints the native entry; here a signature, a trace and an example call
+become the description it prints from. Nested arguments are left to ``fast_call``.
 """
 
 from __future__ import annotations
