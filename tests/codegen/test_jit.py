@@ -199,11 +199,6 @@ def test_source_and_traceback_can_be_seen():
     assert "raise IndexError" in frames[-1].line
 
 
-def test_the_unchecked_entry_is_the_same_code():
-    x = np.arange(10.0)
-    assert compiled("total").unchecked(x) == 45.0
-
-
 def test_compilation_can_be_turned_off(monkeypatch):
     config = pytest.importorskip("numba.core.config")
     monkeypatch.setattr(config, "DISABLE_JIT", True)
