@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tracegrad.native import load_library
     from tracegrad.products import jvp, linearize, vjp
     from tracegrad.proof.verify import verify
-    from tracegrad.shipping import export_c
+    from tracegrad.shipping import export_c, export_python
 
 __all__ = [
     "check_grads",
@@ -39,6 +39,7 @@ __all__ = [
     "custom_vjp",
     "errors",
     "export_c",
+    "export_python",
     "grad",
     "hessian",
     "hvp",
@@ -64,7 +65,7 @@ _HOMES = {
     "tracegrad.native": "load_library",
     "tracegrad.products": "jvp linearize vjp",
     "tracegrad.proof.verify": "verify",
-    "tracegrad.shipping": "export_c",
+    "tracegrad.shipping": "export_c export_python",
 }
 
 

@@ -8,7 +8,8 @@ says. Views are pointers into their base.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from codegen.errors import IRError
@@ -73,12 +74,14 @@ class Arrays:
     growing: names of the arrays that grow.
     swapped: names of those that change places: no pointer of theirs is restricted.
     constant: names of those that may not be written.
+    again: the rooms of arrays that are made in several places, by the statement.
     """
 
     rooms: list[Room] = field(default_factory=list)
     growing: set[str] = field(default_factory=set)
     swapped: set[str] = field(default_factory=set)
     constant: set[str] = field(default_factory=set)
+    again: dict[int, Room] = field(default_factory=dict)
 
 
 def entry_sizes(kernel: Kernel) -> list[Var]:
@@ -118,7 +121,10 @@ def analyse(kernel: Kernel) -> Arrays:
                 pass
     known = {p.name for p in kernel.parameters if isinstance(p, Var)}
     known |= {size.name for size in entry_sizes(kernel)}
-    _Rooms(arrays, known).visit(kernel.body, loops=0)
+    made = Counter(
+        stmt.array.name for stmt in walk(kernel.body) if isinstance(stmt, Allocate)
+    )
+    _Rooms(arrays, known, made).visit(kernel.body, loops=0)
     both = arrays.growing & arrays.swapped
     if both:
         raise refuse(f"the array {both.pop()} grows and changes places with another")
@@ -128,8 +134,11 @@ def analyse(kernel: Kernel) -> Arrays:
 class _Rooms:
     """Collects the rooms of a kernel's arrays."""
 
-    def __init__(self, arrays: Arrays, known: set[str]) -> None:
+    def __init__(
+        self, arrays: Arrays, known: set[str], counts: Mapping[str, int]
+    ) -> None:
         self._arrays = arrays
+        self._counts = counts
         self._known = known
 
     def visit(self, body: Sequence[Stmt], loops: int) -> None:
@@ -148,17 +157,20 @@ class _Rooms:
                 self.visit(block, deeper)
 
     def _allocate(self, stmt: Allocate, array: Array, loops: int) -> None:
-        name = array.name
-        if any(room.name == name for room in self._arrays.rooms):
-            raise refuse(f"the array {name} is made in two places", stmt.location)
-        if loops and name in self._arrays.swapped:
+        name, several = array.name, self._counts[array.name] > 1
+        moves = name in self._arrays.swapped or name in self._arrays.growing
+        if moves and (loops or several):
             raise refuse(
-                f"the array {name} is made in a loop and changes places with another",
+                f"the array {name} is made more than once, and grows or changes places",
                 stmt.location,
             )
         rows = array.shape[0] if name in self._arrays.growing else None
         self._require(name, array.shape, stmt.location)
-        self._arrays.rooms.append(Room(name, array.dtype, array.shape, rows))
+        label = f"{name} {len(self._arrays.again)}" if several else name
+        room = Room(label, array.dtype, array.shape, rows)
+        self._arrays.rooms.append(room)
+        if several:
+            self._arrays.again[id(stmt)] = room
 
     def _library(self, stmt: Library) -> None:
         """Scratch for a factorisation or a sort."""

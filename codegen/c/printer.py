@@ -36,6 +36,7 @@ from codegen.c.scopes import declarations, read
 from codegen.c.statements import Status, Writer
 from codegen.loop_ir import (
     Accumulate,
+    Allocate,
     Array,
     Assign,
     Check,
@@ -283,6 +284,8 @@ class _Printer:
         for stmt in walk(self._kernel.body):
             if isinstance(stmt, View | Reshape):
                 found[stmt.view.name] = stmt.view.dtype
+            elif isinstance(stmt, Allocate):
+                found[stmt.array.name] = stmt.array.dtype
         lines = []
         rooms = {room.name for room in self._arrays.rooms}
         for name, dtype in found.items():

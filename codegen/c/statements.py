@@ -336,6 +336,11 @@ class Writer:
             case Fill(array, value, prefix):
                 self._fill(array, value, prefix)
             case Allocate(array, zero):
+                room = self._arrays.again.get(id(stmt))
+                if room is not None:
+                    lengths = self.storage.lengths(array)
+                    self.storage.place(array.name, lengths, lengths[1:])
+                    self._point(array, self.names.of(room.name))
                 if zero:
                     self._fill(array, Const(0, array.dtype), ())
             case View(view, base, starts, index):

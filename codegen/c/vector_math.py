@@ -348,7 +348,7 @@ class _Translation:
         return " && ".join(tests), COMPARISON if len(tests) == 1 else LOGICAL
 
     def _call(self, node: ast.Call) -> str:
-        name = ast.unparse(node.func).removeprefix("math.")
+        name = ast.unparse(node.func)
         if name == "polynomial":
             x, table = node.args
             return f"{self._polynomial(ast.unparse(table))}({self._text(x)})"

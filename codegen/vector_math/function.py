@@ -32,25 +32,33 @@ def _digest() -> str:
     return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
+def inlined(body: Callable[..., Any]) -> Any:
+    """A body for Numba to compile into its callers, kept on disk if that can be.
+
+    Flags are all explicit: a body compiled without them would take on those of
+    whichever kernel happens to come first.
+    """
+    flags: dict[str, Any] = {
+        "error_model": "numpy",
+        "fastmath": False,
+        "boundscheck": False,
+    }
+    body.__qualname__ = f"{body.__name__}_{_digest()}"
+    try:
+        return njit(forceinline=True, cache=True, **flags)(body)
+    except RuntimeError:  # no directory to write to: compile in every process
+        return njit(forceinline=True, **flags)(body)
+
+
 def vector_function(body: Function) -> Function:
     """Make a float64 body a function of kernels, compiled when a kernel first uses it.
 
-    A float32 call computes in float64 and rounds once. Flags are all explicit: a body
-    compiled without them would take on those of whichever kernel happens to come first.
+    A float32 call computes in float64 and rounds once.
     """
 
     @cache
     def compiled() -> Any:
-        flags: dict[str, Any] = {
-            "error_model": "numpy",
-            "fastmath": False,
-            "boundscheck": False,
-        }
-        body.__qualname__ = f"{body.__name__}_{_digest()}"
-        try:
-            return njit(forceinline=True, cache=True, **flags)(body)
-        except RuntimeError:  # no directory to write to: compile in every process
-            return njit(forceinline=True, **flags)(body)
+        return inlined(body)
 
     def call(typing: Any, given: tuple[Any, ...]) -> Any:
         function = types.Dispatcher(compiled())

@@ -178,6 +178,19 @@ def copysign(typing: Any, x: Any, sign: Any) -> Any:
     return kind(kind, kind), generate
 
 
+@instruction
+def lgamma(typing: Any, x: Any) -> Any:
+    """The logarithm of |gamma(x)|, by libm: a scalar call."""
+
+    def generate(_c: Any, builder: Any, _s: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.DoubleType(), [ir.DoubleType()])
+        libm = builder.module.globals.get("lgamma")
+        libm = libm or ir.Function(builder.module, kind, "lgamma")
+        return builder.call(libm, arguments)
+
+    return types.float64(types.float64), generate
+
+
 def _extremum(a: Any, b: Any, typing: Any, name: str, comparison: str) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         left, right = arguments

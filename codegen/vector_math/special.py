@@ -4,8 +4,6 @@
 calls them scalar. Everything else vectorises.
 """
 
-import math
-
 from codegen.vector_math.exponential import (
     INFINITY,
     NAN,
@@ -20,6 +18,7 @@ from codegen.vector_math.instructions import (
     copysign,
     floor,
     fma,
+    lgamma,
     maximum,
     minimum,
     polynomial,
@@ -188,7 +187,7 @@ DIGAMMA_Q = coefficients(
 @vector_function
 def gammaln(x: float) -> float:
     """The logarithm of |gamma(x)|, by libm's lgamma: a scalar call."""
-    return math.lgamma(x) if abs(x) < INFINITY else x
+    return lgamma(x) if abs(x) < INFINITY else x
 
 
 @vector_function
@@ -262,7 +261,7 @@ def polygamma(n: float, x: float) -> float:
         total += factor * BERNOULLI[k]
         m = 2.0 * k + n
         factor *= (m + 2.0) * (m + 3.0) / ((2.0 * k + 3.0) * (2.0 * k + 4.0) * a * a)
-    return sign * exp(math.lgamma(n + 1.0)) * total
+    return sign * exp(lgamma(n + 1.0)) * total
 
 
 # --- Logistic functions -------------------------------------------------------------

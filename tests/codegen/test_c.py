@@ -24,10 +24,8 @@ from codegen.loop_ir import (
     Allocate,
     Array,
     Assign,
-    Break,
     Check,
     Const,
-    Fill,
     Grow,
     If,
     Kernel,
@@ -142,9 +140,30 @@ def products(dtype="float64"):
     return replace(strided.kernel, parameters=tuple(parameters), body=body)
 
 
+def again():
+    """A name for two arrays, one after the other, and for one in each iteration."""
+    x = array("x", N)
+    u, v = array("u", N, role="local"), array("v", N, role="local")
+    body = (
+        Assign(S, number(0.0)),
+        Allocate(v),
+        up_to(N, Store(v, (AT,), load(x, AT))),
+        up_to(N, Assign(S, add(S, load(v, AT)))),
+        Allocate(v, zero=True),
+        up_to(
+            N,
+            Allocate(u, zero=True),
+            Store(u, (AT,), load(x, AT), "add"),
+            Store(v, (AT,), load(u, AT), "add"),
+        ),
+        up_to(N, Assign(S, add(S, load(v, AT)))),
+    )
+    return Kernel("again", (x,), body, (S,))
+
+
 FURTHER = {
     kernel.name: kernel
-    for kernel in (stack(), buffers(), products(), products("float32"))
+    for kernel in (stack(), buffers(), again(), products(), products("float32"))
 }
 
 
@@ -366,12 +385,13 @@ def test_what_has_no_place_is_refused_by_name():
         Allocate(u), Allocate(v), Swap((u, v), (v, u)), parameters=parameters
     )
     assert text == "u and v, of other shapes, change places"
+    w = array("w", N, role="local")
     text = refused(
-        up_to(N, Allocate(u), Fill(u, number(0.0)), Break()),
-        up_to(N, Allocate(u), Break()),
+        Allocate(w),
+        up_to(N, Allocate(u), Swap((u, w), (w, u))),
         parameters=parameters,
     )
-    assert text == "the array u is made in two places"
+    assert text == "the array u is made more than once, and grows or changes places"
 
 
 def test_a_factorisation_of_what_is_not_known_at_entry_is_refused():

@@ -23,20 +23,18 @@ from typing import Any
 
 from codegen import c
 from tracegrad import __version__
-from tracegrad.compiled import Compiled
-from tracegrad.errors import ArgumentError, LibraryError
+from tracegrad.errors import LibraryError
 from tracegrad.lower.lower import ScalarOutput
 from tracegrad.native import description_path, platform_name
 from tracegrad.shipping.interface import (
+    Functions,
     Interface,
+    Signatures,
     call_text,
     first_line,
-    interface,
+    interfaces,
     map_results,
 )
-
-Functions = Any
-Signatures = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +118,6 @@ def _compile(
         c.compile_library(source, library, compiler=compiler, march=march, flags=flags)
     except c.CompilerError as error:
         raise LibraryError(str(error)) from None
-
-
-def interfaces(functions: Functions, signatures: Signatures) -> dict[str, Interface]:
-    """Each function's interface, by its name.
-
-    Raises:
-        ArgumentError: if there isn't a signature for each function.
-    """
-    if isinstance(functions, Compiled):
-        functions = [functions]
-    pairs: list[tuple[str | None, Any]]
-    if isinstance(functions, Mapping):
-        pairs = list(functions.items())
-    else:
-        pairs = [(None, function) for function in functions]
-    wanted = signatures if isinstance(signatures, list) else [signatures]
-    if len(wanted) != len(pairs):
-        raise ArgumentError(
-            f"there are {len(pairs)} functions, and {len(wanted)} signatures.",
-            todo="Give a list with one signature for each function.",
-        )
-    found: dict[str, Interface] = {}
-    for (title, function), signature in zip(pairs, wanted, strict=True):
-        made = interface(function, signature, title)
-        if made.title in found:
-            raise ArgumentError(
-                f"two functions are called {made.title}.",
-                todo="Give the functions by name: {name: function}.",
-            )
-        found[made.title] = made
-    return found
 
 
 def _printed(shipped: Mapping[str, Interface], name: str) -> c.Unit:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -27,6 +27,8 @@ from tracegrad.errors import ArgumentError
 from tracegrad.specialisation import Program
 
 Nest: TypeAlias = Any
+Functions: TypeAlias = Any
+Signatures: TypeAlias = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,37 @@ def interface(function: Any, signature: Any, title: str | None = None) -> Interf
         traced.exclusive,
         ", ".join(f"{p.name}: {p.type}" for p in made.graph.params),
     )
+
+
+def interfaces(functions: Functions, signatures: Signatures) -> dict[str, Interface]:
+    """Each function's interface, by its name.
+
+    Raises:
+        ArgumentError: if there isn't a signature for each function.
+    """
+    if callable(functions):
+        functions = [functions]
+    pairs: list[tuple[str | None, Any]]
+    if isinstance(functions, Mapping):
+        pairs = list(functions.items())
+    else:
+        pairs = [(None, function) for function in functions]
+    wanted = signatures if isinstance(signatures, list) else [signatures]
+    if len(wanted) != len(pairs):
+        raise ArgumentError(
+            f"there are {len(pairs)} functions, and {len(wanted)} signatures.",
+            todo="Give a list with one signature for each function.",
+        )
+    found: dict[str, Interface] = {}
+    for (title, function), signature in zip(pairs, wanted, strict=True):
+        made = interface(function, signature, title)
+        if made.title in found:
+            raise ArgumentError(
+                f"two functions are called {made.title}.",
+                todo="Give the functions by name: {name: function}.",
+            )
+        found[made.title] = made
+    return found
 
 
 def _arguments(made: Program, binder: Binder, inputs: Sequence[str]) -> list[Argument]:
