@@ -16,7 +16,11 @@ PACKAGES = ("tracegrad", "codegen")
 MAX_FILE, MAX_FUNCTION, MAX_LINE = 500, 60, 88
 SLOW_TO_IMPORT = {"numba", "llvmlite", "sympy", "mpmath", "scipy"}
 # Modules that import Numba themselves: deferring them is deferring Numba.
-BRINGS_NUMBA = {"codegen.numba_compiler", "codegen.numba_functions"}
+BRINGS_NUMBA = {
+    "codegen.function_pointers",
+    "codegen.numba_compiler",
+    "codegen.numba_functions",
+}
 
 # From the ground up; a module's floor is that of its longest matching prefix.
 FLOORS = (
