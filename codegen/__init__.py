@@ -14,10 +14,13 @@ derivatives. The rooms, in the order of the way through:
 - ``nopython``, ``numba_functions``: call it from functions that Numba compiles;
 - ``native_entry`` (``native_call``, ``native_text``, ``native_lines``, ``cpython``): a
   call from Python that costs 20 ns, where the interpreter is a known one;
-- ``vector_math``, ``support``: what printed kernels call.
+- ``function_pointers``: behind C function pointers;
+- ``vector_math``, ``support``: what printed kernels call;
+- ``standalone``, ``plain_instructions``: the same, to go with an exported file;
+- ``c``: kernels as C99.
 
-Only ``numba_compiler``, ``numba_functions`` and what printed kernels call import Numba,
-and only when a kernel is compiled.
+Only ``numba_compiler``, ``numba_functions``, ``function_pointers`` and what printed
+kernels call import Numba, and only when a kernel is compiled.
 """
 
 from codegen.cache import CacheWarning

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from tracegrad import __version__
-from tracegrad.commands import show
+from tracegrad.commands import build, show
 from tracegrad.errors import TracegradError
 
-COMMANDS = (show,)
+COMMANDS = (show, build)
 
 
 def parser() -> argparse.ArgumentParser:

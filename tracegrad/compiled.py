@@ -410,55 +410,8 @@ class Compiled(functools.partial[Any]):
                     return spec
             return self._compile(key, described, tree)
 
-    def cfunc(self, signature: str, *, result: Any = ()) -> Any:
-        """A C function pointer to it.
-
-        Args:
-            signature: types of the arguments, such as ``"float64, float64[:]"``. An
-                array becomes a pointer and its lengths: ``double *, intptr_t``.
-            result: which part of the result is returned, a float: ``1`` of a pair,
-                ``(1, 0)`` the first number of its second. All of it by default.
-
-        Returns:
-            Numba's function pointer, with ``.address`` and ``.ctypes``. It returns a
-            double; NaN where a call from Python would raise.
-
-        >>> f = jit(lambda x: x * x)
-        >>> f.cfunc("float64").ctypes(3.0)
-        9.0
-        """
-        return pointers.pointer(self, signature, result)
-
-    def low_level_callable(
-        self,
-        signature: str,
-        *,
-        user_data: Any = None,
-        form: pointers.Form = "integrand",
-        result: Any = (),
-    ) -> Any:
-        """A ``scipy.LowLevelCallable`` of it, which SciPy's C code calls.
-
-        Args:
-            signature: types of the arguments: numbers, or one ``float64[:]`` of them,
-                and then what ``user_data`` holds.
-            user_data: values of the last arguments: an array for the last one, or a
-                number for each.
-            form: "integrand" for ``scipy.integrate.quad`` and ``nquad``;
-                "generic_filter", "generic_filter1d" and "geometric_transform" for the
-                functions of ``scipy.ndimage`` with these names.
-            result: see ``cfunc``.
-
-        Raises:
-            ArgumentError: if signature, data and form don't fit.
-
-        >>> from scipy.integrate import quad
-        >>> slope = grad(lambda x, k: x**k)
-        >>> area = slope.low_level_callable("float64, float64", user_data=[3.0])
-        >>> round(quad(area, 0.0, 2.0)[0], 9)
-        8.0
-        """
-        return pointers.low_level_callable(self, signature, user_data, form, result)
+    cfunc = pointers.cfunc
+    low_level_callable = pointers.low_level_callable
 
     @property
     def signatures(self) -> list[str]:

@@ -87,8 +87,25 @@ _FIRST = {
 }
 
 
-def pointer(function: Any, signature: str, result: Any = ()) -> Any:
-    """See ``Compiled.cfunc``."""
+def cfunc(function: Any, signature: str, *, result: Any = ()) -> Any:
+    """A C function pointer to it.
+
+    Args:
+        function: the compiled function, whose method this is.
+        signature: types of the arguments, such as ``"float64, float64[:]"``. An
+            array becomes a pointer and its lengths: ``double *, intptr_t``.
+        result: which part of the result is returned, a float: ``1`` of a pair,
+            ``(1, 0)`` the first number of its second. All of it by default.
+
+    Returns:
+        Numba's function pointer, with ``.address`` and ``.ctypes``. It returns a
+        double; NaN where a call from Python would raise.
+
+    >>> from tracegrad import jit
+    >>> f = jit(lambda x: x * x)
+    >>> f.cfunc("float64").ctypes(3.0)
+    9.0
+    """
     from codegen import function_pointers
 
     parameters: dict[str, str] = {}
@@ -113,11 +130,34 @@ def pointer(function: Any, signature: str, result: Any = ()) -> Any:
 def low_level_callable(
     function: Any,
     signature: str,
+    *,
     user_data: Any = None,
     form: Form = "integrand",
     result: Any = (),
 ) -> Any:
-    """See ``Compiled.low_level_callable``."""
+    """A ``scipy.LowLevelCallable`` of it, which SciPy's C code calls.
+
+    Args:
+        function: the compiled function, whose method this is.
+        signature: types of the arguments: numbers, or one ``float64[:]`` of them,
+            and then what ``user_data`` holds.
+        user_data: values of the last arguments: an array for the last one, or a
+            number for each.
+        form: "integrand" for ``scipy.integrate.quad`` and ``nquad``;
+            "generic_filter", "generic_filter1d" and "geometric_transform" for the
+            functions of ``scipy.ndimage`` with these names.
+        result: see ``cfunc``.
+
+    Raises:
+        ArgumentError: if signature, data and form don't fit.
+
+    >>> from scipy.integrate import quad
+    >>> from tracegrad import grad
+    >>> slope = grad(lambda x, k: x**k)
+    >>> area = slope.low_level_callable("float64, float64", user_data=[3.0])
+    >>> round(quad(area, 0.0, 2.0)[0], 9)
+    8.0
+    """
     from scipy import LowLevelCallable
 
     from codegen import function_pointers
@@ -126,26 +166,10 @@ def low_level_callable(
     data = None if user_data is None else np.ascontiguousarray(user_data, np.float64)
     own, given = _given(examples, data)
     if form == "integrand":
-        parameters, arguments = _integrand(own, data is not None)
-        lines: Sequence[str] = [f"return {_call([*arguments, *given], result)}"]
-        if "n" in parameters and np.ndim(own[0]) == 0:
-            # More numbers than SciPy gives would be read from beyond them.
-            lines = [f"if n != {len(own)}:", "    return nan", *lines]
-        returned, failed = "double", "nan"
+        parameters, lines = _integrand(own, given, result)
     else:
-        if form not in _FILTERS:
-            raise ArgumentError(
-                f"form={form!r} is none of {', '.join(('integrand', *_FILTERS))}."
-            )
-        if len(own) != 1 or np.ndim(own[0]) != 1 or _dtype(own[0]) != "float64":
-            raise ArgumentError(
-                f"a {form} takes one float64[:], and then what user_data holds.",
-                todo='Give the signature "float64[:]".',
-            )
-        parameters, template = _FILTERS[form]
-        call = _call([_FIRST[form], *given], result)
-        lines = [line.format(call=call) for line in template]
-        returned, failed = "int", "0"
+        parameters, lines = _filter(form, own, given, result)
+    returned, failed = ("double", "nan") if form == "integrand" else ("int", "0")
     made = function_pointers.function_pointer(
         "pointer", parameters, lines, _scope(function), returned, failed
     )
@@ -159,8 +183,10 @@ def low_level_callable(
 _KEPT: list[Any] = []
 
 
-def _integrand(own: Sequence[Any], data: bool) -> tuple[dict[str, str], list[str]]:
-    """The parameters of an integrand, and the function's own arguments."""
+def _integrand(
+    own: Sequence[Any], given: Sequence[str], result: Any
+) -> tuple[dict[str, str], list[str]]:
+    """The parameters and body of an integrand."""
     wrong = [x for x in own if _dtype(x) != "float64" or np.ndim(x) > 1]
     vector = len(own) == 1 and np.ndim(own[0]) == 1
     if wrong or not own or (not vector and any(np.ndim(x) for x in own)):
@@ -168,13 +194,34 @@ def _integrand(own: Sequence[Any], data: bool) -> tuple[dict[str, str], list[str
             "an integrand takes float64 numbers, or one float64[:] of them.",
             todo='Give a signature such as "float64, float64".',
         )
-    last = {"data": "void *"} if data else {}
+    last = {"data": "void *"} if given else {}
     if len(own) == 1 and not vector:
-        return {"x": "double", **last}, ["x"]
+        return {"x": "double", **last}, [f"return {_call(['x', *given], result)}"]
     parameters = {"n": "int", "xx": "double *", **last}
     if vector:
-        return parameters, ["carray(xx, n)"]
-    return parameters, [f"xx[{k}]" for k in range(len(own))]
+        call = _call(["carray(xx, n)", *given], result)
+        return parameters, [f"return {call}"]
+    call = _call([*(f"xx[{k}]" for k in range(len(own))), *given], result)
+    # More numbers than SciPy gives would be read from beyond them.
+    return parameters, [f"if n != {len(own)}:", "    return nan", f"return {call}"]
+
+
+def _filter(
+    form: str, own: Sequence[Any], given: Sequence[str], result: Any
+) -> tuple[dict[str, str], list[str]]:
+    """The parameters and body of a callback of ``scipy.ndimage``."""
+    if form not in _FILTERS:
+        raise ArgumentError(
+            f"form={form!r} is none of {', '.join(('integrand', *_FILTERS))}."
+        )
+    if len(own) != 1 or np.ndim(own[0]) != 1 or _dtype(own[0]) != "float64":
+        raise ArgumentError(
+            f"a {form} takes one float64[:], and then what user_data holds.",
+            todo='Give the signature "float64[:]".',
+        )
+    parameters, template = _FILTERS[form]
+    call = _call([_FIRST[form], *given], result)
+    return parameters, [line.format(call=call) for line in template]
 
 
 def _given(

@@ -76,7 +76,8 @@ def interface(function: Any, signature: Any, title: str | None = None) -> Interf
 
     Args:
         function: ``grad(f)``, ``jit(f)`` and the like.
-        signature: a text such as ``"float64[:], float64"``, or example arguments.
+        signature: a text such as ``"float64[:], float64"``, or example arguments: a
+            tuple of them, or a dict by name.
         title: what to call it; by default what tracegrad does.
 
     Raises:
@@ -88,8 +89,11 @@ def interface(function: Any, signature: Any, title: str | None = None) -> Interf
             f"a {type(function).__name__} has no kernel of its own to ship.",
             todo="Give jit(f), grad(f), value_and_grad(f) or hvp(f).",
         )
-    examples = (signature,) if isinstance(signature, str) else tuple(signature)
-    made, binder = function.program(*examples)
+    if isinstance(signature, Mapping):
+        made, binder = function.program(**signature)
+    else:
+        examples = (signature,) if isinstance(signature, str) else tuple(signature)
+        made, binder = function.program(*examples)
     names = [p.name for p in made.graph.params]
     traced = made.traced
     constants = {
