@@ -57,10 +57,9 @@ class Facts:
             facts.forget(body)
         if isinstance(stmt, For):
             facts.forget_name(stmt.var.name)
-            first = stmt.lo if stmt.step > 0 else Op("add", (stmt.hi, _ONE), "int64")
-            least = self.smallest(first)
-            if least is not None:
-                facts.least[stmt.var.name] = least
+            # LLVM doesn't find the sign of an index that counts down, or from another.
+            if stmt.step > 0 and isinstance(stmt.lo, Const):
+                facts.least[stmt.var.name] = int(stmt.lo.value)
         return facts
 
     def forget(self, body: Sequence[Stmt]) -> None:
@@ -130,9 +129,6 @@ def assumption(index: Expr) -> ast.stmt:
     """``assume(i >= 1)`` for an index ``i - 1``."""
     test = Op("greater_equal", _compared(index), "bool")
     return ast.Expr(call(ASSUME, expression(test)))
-
-
-_ONE = Const(1, "int64")
 
 
 def _compared(index: Expr) -> tuple[Expr, Const]:

@@ -76,6 +76,7 @@ def windows(x, y):
         assume(p >= 0)
         y[i] *= x[p]
     for i in range(n - 1, -1, -1):
+        assume(i >= 0)
         y[i] = x[i] if i == 0 else x[i - 1]
 """,
     "gather": """\

@@ -17,6 +17,7 @@ from tracegrad.transforms.mincut import UNCUTTABLE, Network
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.pipeline import OPTIMISE, PREPARE, run
 from tracegrad.transforms.regions import Structure
+from tracegrad.transforms.rotate import rotate
 
 rng = np.random.default_rng(5)
 
@@ -409,3 +410,87 @@ def test_passes_leave_the_graph_they_get_alone():
     run((*PREPARE, *OPTIMISE), graph)
     verify(graph)
     assert before == [(e.primitive, e.inputs) for e in graph.walk()]
+
+
+# --- windows -----------------------------------------------------------------------
+
+
+def scattered(x):
+    """Each iteration adds to a cell and to the next one."""
+    y = x.copy()
+
+    def body(i):
+        y.add(i, x[i] * x[i])
+        y.add(i + 1, 3.0 * x[i])
+
+    loop(0, x.shape[0] - 1, body)
+    return y.tracer_of()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_a_window_of_cells_goes_round(size):
+    """One cell is read and one is written, whatever the number of iterations."""
+    graph = same_values(rotate, staged(scattered, "f1"), rng.normal(size=size))
+    found = body(graph)
+    assert found.count("store") == 1
+    assert "accumulate" not in found
+
+
+def inner_body(graph):
+    """The names in the last loop's body."""
+    *_, found = (e for e in graph.walk() if e.primitive is for_)
+    return names(found.regions[-1])
+
+
+def test_rows_of_a_grid_have_windows_of_their_own():
+    def program(a):
+        b = a.copy()
+        n = a.shape[0]
+
+        def row(i):
+            def column(j):
+                for d in (-1, 0):
+                    for k in (-1, 0, 1):
+                        b.add((i + d, j + k), a[i, j] * (k + 2.0))
+
+            loop(1, n - 1, column)
+
+        loop(1, n, row)
+        return b.tracer_of()
+
+    graph = licm(staged(program, "f2=a.shape[0],a.shape[0]"))
+    graph = same_values(rotate, graph, rng.normal(size=(5, 5)))
+    found = inner_body(graph)
+    assert found.count("store") == 2
+    assert "accumulate" not in found
+
+
+def test_cells_that_may_be_the_same_have_no_window():
+    """Rows 0 and k may be one row; an index that wraps may meet another."""
+
+    def rows(a, k):
+        b = a.copy()
+
+        def column(j):
+            b.add((0, j), a[0, j])
+            b.add((k, j + 1), a[0, j])
+
+        loop(0, a.shape[0] - 1, column)
+        return b.tracer_of()
+
+    def wraps(x):
+        y = x.copy()
+
+        def body(i):
+            y.add(i, x[i])
+            y.add(i - 1, 2.0 * x[i])
+
+        loop(0, x.shape[0], body)
+        return y.tracer_of()
+
+    for program, kinds, arguments in (
+        (rows, ("f2", "i"), (rng.normal(size=(4, 4)), 0)),
+        (wraps, ("f1",), (rng.normal(size=4),)),
+    ):
+        graph = same_values(rotate, staged(program, *kinds), *arguments)
+        assert body(graph).count("accumulate") == 2

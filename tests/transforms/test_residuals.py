@@ -153,25 +153,43 @@ graph recurrence_vjp(x: float64[x.shape[0]], out_bar: float64[]) {
     return t12
   }
   x_bar = alloc[shape=(x.shape[0],), dtype=float64, fill=0.0]
-  t15 = for_[down] 1 t1
-  (i_3: int64[]) {
-    t16 = load x i_3
-    t17 = subtract i_3 1
-    t18 = load t2 t17
-    t19 = sin t18
-    t20 = load t9 i_3
+  t15 = greater t1 1
+  t16 = cond t15
+  () {
+    t17 = size[dim=x.shape[0] - 1]
+    t18 = load t9 t17
+    return t18
+  }
+  () {
+    return 0.0
+  }
+  t19 t20 = for_[down] 1 t1 t16
+  (i_3: int64[], t21: float64[]) {
+    t22 = subtract i_3 1
+    t23 = load t9 t22
+    t24 = load x i_3
+    t25 = load t2 t22
+    t26 = sin t25
+    t27 = multiply t21 t24
+    t28 = multiply t21 t26
+    accumulate x_bar t28 i_3
+    t29 = cos t25
+    t30 = multiply t27 t29
+    t31 = add t23 t30
     store t9 0.0 i_3
-    t21 = multiply t20 t16
-    t22 = multiply t20 t19
-    accumulate x_bar t22 i_3
-    t23 = cos t18
-    t24 = multiply t21 t23
-    accumulate t9 t24 t17
+    return t31
+  }
+  cond t15
+  () {
+    store t9 t19 0
     return
   }
-  t25 = load t9 0
+  () {
+    return
+  }
+  t32 = load t9 0
   store t9 0.0 0
-  accumulate x_bar t25 0
+  accumulate x_bar t32 0
   return s x_bar
 }
 """

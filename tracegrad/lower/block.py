@@ -79,6 +79,8 @@ class Block:
         last = self.last.get(value, -1)
         if innermost or last != self.position:
             return last > self.position
+        if value.graph not in (self.graph, *self.graph.ancestors()):
+            return False  # made anew in each iteration
         loop = self.graph.equations[self.position]
         again = loop.primitive.name != "cond"
         return again and value in set(captured(loop.regions))

@@ -2,9 +2,11 @@
 
 What enters are tidied statements; what leaves are the same, in which a loop that starts
 with a test is a ``while``, a variable that goes on is updated in place, and an array
-that is filled with zeros is made of them.
+that is filled with zeros is made of them. A sum of which an innermost loop sees no more
+than that it grows may be taken in any order: in the user's, it would not vectorise.
 
     while True: if not x > e: break; x = x - d   ->   while x > e: x -= d
+    for i in range(n): s += x[i]                 ->   s = radd(s, x[i])
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ from codegen.loop_ir import (
     Fill,
     For,
     If,
+    Library,
     Op,
     Stmt,
     Var,
     While,
+    expressions,
     nested,
+    walk,
 )
 
 
@@ -37,7 +42,7 @@ def polish(body: Sequence[Stmt]) -> list[Stmt]:
     for stmt in body:
         match stmt:
             case For():
-                stmt = replace(stmt, body=tuple(polish(stmt.body)))
+                stmt = replace(stmt, body=tuple(_sums(polish(stmt.body))))
             case While():
                 stmt = _while(replace(stmt, body=tuple(polish(stmt.body))))
             case If():
@@ -90,6 +95,29 @@ def _update(stmt: Assign) -> Stmt:
                 less = Op("negative", (rest,), target.dtype)
                 return Accumulate(target, "add", less, False, where)
     return stmt
+
+
+def _sums(body: Sequence[Stmt]) -> list[Stmt]:
+    """A loop's body, in which the order of mere sums is free."""
+    inside = list(walk(tuple(body)))
+    if any(isinstance(stmt, For | While | Library) for stmt in inside):
+        return list(body)
+    used = {
+        part.name
+        for stmt in inside
+        for expr in expressions(stmt)
+        for part in nested(expr)
+        if isinstance(part, Var)
+    }
+    used |= {stmt.target.name for stmt in inside if isinstance(stmt, Assign)}
+    return [
+        replace(stmt, reassociate=True)
+        if isinstance(stmt, Accumulate)
+        and stmt.combine == "add"
+        and stmt.target.name not in used
+        else stmt
+        for stmt in body
+    ]
 
 
 def _mentions(expr: Expr, var: Var) -> bool:

@@ -11,6 +11,7 @@ from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
 from tracegrad.transforms.licm import licm
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
+from tracegrad.transforms.rotate import rotate
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -26,6 +27,7 @@ OPTIMISE: tuple[Pass, ...] = (
     set_once,
     sink,
     fuse,
+    rotate,
     cse,
     licm,
     results_in_place,
