@@ -27,10 +27,12 @@ from dataclasses import dataclass
 from codegen import layout
 from codegen.arena import WORKSPACE, plan
 from codegen.expressions import (
+    ASSUME,
     HELPERS,
     SUPPORT,
     assign,
     bundle,
+    call,
     expression,
     name,
     returned,
@@ -39,6 +41,7 @@ from codegen.loop_ir import (
     Array,
     Check,
     Comment,
+    Const,
     Expr,
     Kernel,
     Stmt,
@@ -82,6 +85,8 @@ def print_python(kernel: Kernel) -> Source:
         printer.emit(stmt)
     leading = _leading_checks(kernel.body)
     printer.block(kernel.body[:leading])
+    for stmt in _known_lengths(kernel):
+        printer.emit(stmt)
     if slots:
         names.append(WORKSPACE)
         printer.carve(slots)
@@ -120,6 +125,23 @@ def bound_sizes(kernel: Kernel, used: Iterable[Expr] | None = None) -> list[ast.
                 result.append(assign(name(text), value))
                 wanted.remove(text)
     return result
+
+
+def _known_lengths(kernel: Kernel) -> list[ast.stmt]:
+    """``assume(x_bar.shape[1] == 3)``: how far the rows of an output are apart.
+
+    The caller made them so. Inputs are guarded, and LLVM knows of them from that.
+    """
+    return [
+        ast.Expr(call(ASSUME, ast.Compare(length, [ast.Eq()], [expression(size)])))
+        for array in kernel.parameters
+        if isinstance(array, Array) and array.role == "output" and array.contiguous
+        for axis, size in enumerate(array.shape)
+        if axis and isinstance(size, Const)
+        for length in [
+            ast.Subscript(ast.Attribute(name(array.name), "shape"), ast.Constant(axis))
+        ]
+    ]
 
 
 def _every_expression(kernel: Kernel) -> list[Expr]:

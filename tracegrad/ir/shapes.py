@@ -353,7 +353,7 @@ class Assumptions:
         order = {name: k for k, name in enumerate(self.hints)}
         known: dict[str, Dim] = {}
         for guard in self.guards:
-            if guard.relation != "==":
+            if guard.relation != "==" and not self._spelled_out(guard):
                 continue
             rest = (guard.left - guard.right).substitute(known)
             for name, value in _isolate(rest, order):
@@ -361,6 +361,21 @@ class Assumptions:
                 known[name] = value
                 break
         return known
+
+    def _spelled_out(self, guard: Guard) -> bool:
+        """Whether a program names the last element of an inner axis by its number.
+
+        Such an axis, as of x, y, z, has one length: a kernel that knows it knows how
+        far rows are apart, without which nothing vectorises along them.
+        """
+        difference = guard.left - guard.right
+        symbols = difference.symbols()
+        return (
+            guard.relation == ">="
+            and len(symbols) == 1
+            and all(name.endswith("]") and "shape[0]" not in name for name in symbols)
+            and self.hint(difference) == 0
+        )
 
 
 def _shared_factor(size: Dim) -> Dim:

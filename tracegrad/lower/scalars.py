@@ -391,6 +391,9 @@ def _compare(name: str, left: Expr, right: Expr) -> Expr:
     return Op(name, (left, right), "bool")
 
 
+_PLAIN = {"zero_safe_mul": "multiply", "zero_safe_div": "divide"}
+
+
 def apply(equation: Equation, args: list[Expr]) -> Expr:
     """A scalar primitive on expressions; the zeros outside of pads drop out."""
     name, dtype = equation.primitive.name, equation.outputs[0].type.dtype
@@ -410,6 +413,9 @@ def apply(equation: Equation, args: list[Expr]) -> Expr:
             return OUTSIDE[dtype]
         case ("select", [_, True, True]):
             return OUTSIDE[dtype]
+    if name in _PLAIN and isinstance(args[0], Const) and args[0].value != 0:
+        # The cotangent has become known: there is nothing to be safe from.
+        return Op(_PLAIN[name], tuple(args), dtype)
     scalar = equation.primitive.lower
     assert isinstance(scalar, Scalar), f"{name} is no scalar function"
     return element.build(scalar, args, dtype)

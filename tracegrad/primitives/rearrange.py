@@ -183,6 +183,9 @@ def _divide_rearranged(b: Builder, inputs: Inputs, _: Params) -> Operand | None:
     inner = made_by(x, ew.negative)
     if inner is not None:
         return b.emit1(ew.negative, (b.emit1(ew.divide, (inner.inputs[0], y)),))
+    over = made_by(x, ew.divide)
+    if over is not None and over.inputs[1] == y and constant(over.inputs[0]) == 1:
+        return b.emit1(ew.multiply, (x, x))  # as in the derivative of 1 / y
     spread = made_by(y, structural.expand)
     if spread is not None and constant(x) is None and constant(y) is None:
         # One division per element of the smaller array, and products after that.
