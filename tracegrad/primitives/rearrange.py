@@ -131,7 +131,7 @@ def _multiply_by_factor(
     if inner is not None:
         return b.emit1(ew.negative, (product_of(inner.inputs[0], y),))
     divisor = _reciprocal(b, y)
-    if divisor is not None:
+    if divisor is not None and x != y:  # a square needs no second division
         return b.emit1(ew.divide, (x, divisor))
     mask = _mask(y)
     if mask is not None:
