@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("tracegrad", "codegen")
 MAX_FILE, MAX_FUNCTION, MAX_LINE = 500, 60, 88
-SLOW_TO_IMPORT = {"numba", "llvmlite", "sympy", "mpmath", "scipy"}
+SLOW_TO_IMPORT = {"numba", "llvmlite", "sympy", "mpmath", "scipy", "cloudpickle"}
 # Modules that import Numba themselves: deferring them is deferring Numba.
 BRINGS_NUMBA = {
     "codegen.function_pointers",

@@ -17,6 +17,7 @@ from tracegrad.arguments import Argnames, Argnums, Selection
 from tracegrad.compiled import Compiled, Mode
 from tracegrad.errors import ArgumentError
 from tracegrad.jacobians import Direction, jacobian_of
+from tracegrad.pickling import Recipe
 from tracegrad.primitives import comparisons
 from tracegrad.products import hvp_of
 from tracegrad.tape.record import detached
@@ -35,12 +36,14 @@ def _decorator(make: Callable[..., Any]) -> Callable[..., Any]:
         function: Function | None = None, *positional: Any, **options: Any
     ) -> Any:
         if function is None:
-            return lambda f: make(f, *positional, **options)
+            return lambda f: transformation(f, *positional, **options)
         if not callable(function):
             raise ArgumentError(
                 f"{make.__name__} takes a function, not a {type(function).__name__}."
             )
-        return make(function, *positional, **options)
+        made = make(function, *positional, **options)
+        made.recipe = Recipe(transformation, function, positional, options)
+        return made
 
     return transformation
 

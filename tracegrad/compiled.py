@@ -28,6 +28,7 @@ from tracegrad.ir.printer import print_graph
 from tracegrad.ir.source import Location, beginning
 from tracegrad.logging import logger
 from tracegrad.nopython import nopython, numba_type
+from tracegrad.pickling import Recipe, reduced
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
 from tracegrad.tape.value import Value
@@ -67,6 +68,7 @@ class Compiled(functools.partial[Any]):
         source: the Python source of the last kernel.
         path: the file it was written to.
         graph: what that kernel computes, as text.
+        recipe: how it was made, to make it again where a pickle of it is loaded.
     """
 
     # A partial's call is implemented in C, 26 ns; a Python __call__ would take 80.
@@ -87,6 +89,7 @@ class Compiled(functools.partial[Any]):
     _wrappers: dict[tuple[Any, ...], Callable[..., Any]]
     _first: Callable[..., Any]
     __signature__: inspect.Signature
+    recipe: Recipe | None
 
     def __new__(
         cls,
@@ -135,6 +138,7 @@ class Compiled(functools.partial[Any]):
         self._last = None
         self._wrappers = {}
         self._first = first_call
+        self.recipe = None
         if self._binder.signature is not None:
             self.__signature__ = self._binder.signature
         return self
@@ -147,7 +151,7 @@ class Compiled(functools.partial[Any]):
         return f"<tracegrad {self._title}{self._binder.signature or '(...)'}>"
 
     def __reduce__(self) -> Any:
-        raise TypeError(f"{self._title} can't be pickled: pickle its function.")
+        return reduced(self, self.recipe)
 
     def __tracegrad_inline__(self, *args: Any, **kwargs: Any) -> Any:
         """Emit into the trace in progress."""
