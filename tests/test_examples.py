@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 CLOSING_LINE = {
+    "dask_gradient.py": "the workers' gradient is that of one process",
     "logistic_regression.py": "agrees with scikit-learn",
     "lynx_hare.py": "the compiled gradient fits",
     "nist_misra1a.py": "agrees with NIST",

@@ -69,3 +69,28 @@ def test_main_is_taken_along_by_value():
     data = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
     # A function of -c has no source to read: it runs on tracers.
     assert pickle.loads(data)(2.0) == 6.0
+
+
+def test_the_source_comes_along_so_that_loops_stay_loops(tmp_path):
+    pytest.importorskip("cloudpickle")
+    script = tmp_path / "model.py"
+    script.write_text(
+        "import pickle, sys\n"
+        "from tracegrad import grad\n"
+        "def square(x):\n"
+        "    total = 0.0\n"
+        "    for i in range(x.shape[0]):\n"
+        "        total += x[i] ** 2\n"
+        "    return total\n"
+        "@grad\n"
+        "def slope(x):\n"
+        "    return square(x)\n"
+        "sys.stdout.buffer.write(pickle.dumps(slope))\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, script]
+    data = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout
+    script.unlink()
+    slope = pickle.loads(data)
+    np.testing.assert_array_equal(slope(np.ones(5000)), np.full(5000, 2.0))
+    assert "model.py:6" in slope.source

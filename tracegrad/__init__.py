@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 # What is imported here is imported on first use: a program that only loads a compiled
 # library starts without the compiler.
 if TYPE_CHECKING:
-    from tracegrad import errors, logging
+    from tracegrad import cache, errors, logging
     from tracegrad.api import (
         grad,
         hessian,
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from tracegrad.checks import check_grads
     from tracegrad.custom import custom_jvp, custom_vjp
     from tracegrad.native import load_library
+    from tracegrad.objective import scipy_objective, scipy_system
     from tracegrad.products import jvp, linearize, vjp
     from tracegrad.proof.verify import verify
     from tracegrad.shipping import export_c, export_python
 
 __all__ = [
+    "cache",
     "check_grads",
     "custom_jvp",
     "custom_vjp",
@@ -49,6 +51,8 @@ __all__ = [
     "linearize",
     "load_library",
     "logging",
+    "scipy_objective",
+    "scipy_system",
     "stop_gradient",
     "value_and_grad",
     "verify",
@@ -58,11 +62,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "tracegrad": "errors logging",
+    "tracegrad": "cache errors logging",
     "tracegrad.api": "grad hessian hvp jacobian jit stop_gradient value_and_grad vmap",
     "tracegrad.checks": "check_grads",
     "tracegrad.custom": "custom_jvp custom_vjp",
     "tracegrad.native": "load_library",
+    "tracegrad.objective": "scipy_objective scipy_system",
     "tracegrad.products": "jvp linearize vjp",
     "tracegrad.proof.verify": "verify",
     "tracegrad.shipping": "export_c export_python",

@@ -8,12 +8,16 @@ by value. The arriving process compiles on first use, or finds kernels in its ca
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from tracegrad.traces.finder import adopt, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,8 @@ def reduced(made: Any, recipe: Recipe | None) -> str | tuple[Any, ...]:
     if find_spec("cloudpickle") is not None:
         import cloudpickle
 
-        return from_value, (
-            recipe.transformation,
-            cloudpickle.dumps(function),
-            *_rest(recipe),
-        )
+        by_value = cloudpickle.dumps(function), *_source(function)
+        return from_value, (recipe.transformation, by_value, *_rest(recipe))
     if found:  # a forked or spawned process has the same __main__
         return str(made.__qualname__)
     raise pickle.PicklingError(
@@ -70,6 +71,14 @@ def named(value: Any) -> bool:
     return found is value
 
 
+def _source(function: Any) -> tuple[str, str | None]:
+    """The name and text of the file of a function: tracing needs them."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return "", None
+    return Path(code.co_filename).name, source_of(code)
+
+
 def rebuilt(
     transformation: Callable[..., Any],
     function: Callable[..., Any],
@@ -82,9 +91,12 @@ def rebuilt(
 
 def from_value(
     transformation: Callable[..., Any],
-    function: bytes,
+    by_value: tuple[bytes, str, str | None],
     positional: tuple[Any, ...],
     options: Mapping[str, Any],
 ) -> Any:
-    """The same from a function that was pickled by value."""
+    """The same from a function that was pickled by value, with its source."""
+    function, title, source = by_value
+    if source is not None:
+        adopt(title, source)
     return rebuilt(transformation, pickle.loads(function), positional, options)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.traces.running import run, traced
-from tracegrad.errors import TracingError
+from tracegrad import grad
+from tracegrad.errors import ControlFlowError, TracingError
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -257,3 +258,15 @@ def test_messages_are_the_programs_own():
     with pytest.raises(ValueError, match="negative start"):
         run(f, -X)
     assert np.array_equal(run(f, X), X)
+
+
+def test_a_loop_without_source_is_not_unrolled_without_end():
+    scope = {}
+    text = (
+        "def f(x):\n    s = 0.0\n    for i in range(x.shape[0]):\n        s += x[i]\n"
+    )
+    exec(text + "    return s\n", scope)
+    slope = grad(scope["f"], mode="compiled")
+    np.testing.assert_array_equal(slope(np.ones(3)), np.ones(3))
+    with pytest.raises(ControlFlowError, match=r"source of f .* 5000 steps"):
+        slope(np.ones(5000))

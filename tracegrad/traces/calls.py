@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from tracegrad.errors import TracegradError, TracingError
+from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
 from tracegrad.traces import masked, methods
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
-from tracegrad.traces.iteration import Steps
+from tracegrad.traces.iteration import UNROLL_LIMIT, Steps
 from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.outside import Place, is_trusted, module_of
 from tracegrad.traces.scope import Frame, Machine
@@ -203,6 +203,10 @@ def _call_sourceless(
             content = outside.read(builder, place, cell.cell_contents, name)
             cell = CellType(content)
         cells.append(cell)
+    if "range" in function.__code__.co_names:
+        namespace.setdefault(
+            "range", functools.partial(_range, machine, function.__name__)
+        )
     own = FunctionType(
         function.__code__,
         namespace,
@@ -212,6 +216,19 @@ def _call_sourceless(
     )
     own.__kwdefaults__ = function.__kwdefaults__
     return own(*args, **kwargs)
+
+
+def _range(machine: Machine, name: str, *bounds: Any) -> range:
+    """A range in a function that is run natively: its loop is unrolled."""
+    found = range(*bounds)
+    if len(found) > UNROLL_LIMIT and any(isinstance(x, Tracer) for x in bounds):
+        raise ControlFlowError(
+            f"the source of {name} can't be found, so its loop of {len(found)} steps "
+            "would be unrolled.",
+            machine.builder.location,
+            "Define it in a file or a notebook.",
+        )
+    return found
 
 
 # --- classes -----------------------------------------------------------------------

@@ -32,11 +32,13 @@ for _name in __future__.all_feature_names:
 class FunctionSource:
     """A function's syntax, and where it stands.
 
+    file: the name of its file.
     owner: the class whose body it stands in, which mangles names like ``__x``.
     """
 
     node: FunctionNode
     code: CodeType
+    file: str
     lines: tuple[str, ...]
     owner: str | None
 
@@ -57,17 +59,48 @@ class FunctionSource:
 class _File:
     """A parsed file: its functions by first line, and every code object in it."""
 
+    name: str
     lines: tuple[str, ...]
     functions: dict[int, list[tuple[FunctionNode, str | None]]]
     codes: frozenset[CodeType]
 
 
 _FILES: dict[str, _File] = {}
+# By their text: what came along with functions that were pickled by value.
+_ADOPTED: dict[str, _File] = {}
+
+
+def adopt(title: str, text: str) -> None:
+    """Let functions be found in a source that is no file here.
+
+    Args:
+        title: what errors call it.
+        text: the whole source.
+    """
+    if text not in _ADOPTED:
+        lines = tuple(text.splitlines(keepends=True))
+        linecache.cache[title] = (len(text), None, list(lines), title)
+        parsed = _parse(title, lines, 0)
+        if parsed is not None:
+            _ADOPTED[text] = parsed
+
+
+def source_of(code: CodeType) -> str | None:
+    """The whole source that a code object is found in."""
+    file = _file_of(code)
+    return None if file is None else "".join(file.lines)
+
+
+def _file_of(code: CodeType) -> _File | None:
+    file = _parsed(code)
+    if file is not None:
+        return file
+    return next((file for file in _ADOPTED.values() if code in file.codes), None)
 
 
 def find(code: CodeType) -> FunctionSource | None:
     """The source of a code object; None if there is none, or it has changed."""
-    file = _parsed(code)
+    file = _file_of(code)
     if file is None:
         return None
     candidates = file.functions.get(code.co_firstlineno, [])
@@ -75,7 +108,7 @@ def find(code: CodeType) -> FunctionSource | None:
     if len(found) != 1 or not (code in file.codes or _rewritten(code)):
         return None
     ((node, owner),) = found
-    return FunctionSource(node, code, file.lines, owner)
+    return FunctionSource(node, code, file.name, file.lines, owner)
 
 
 def made_of(code: CodeType, node: ast.AST) -> bool:
@@ -134,26 +167,26 @@ def _parsed(code: CodeType) -> _File | None:
     known = _FILES.get(code.co_filename)
     if known is not None and known.lines == lines:
         return known
+    parsed = _parse(code.co_filename, lines, code.co_flags & _FUTURE_FLAGS)
+    if parsed is not None:
+        _FILES[code.co_filename] = parsed
+    return parsed
+
+
+def _parse(title: str, lines: tuple[str, ...], flags: int) -> _File | None:
+    """The functions of a source; None if it has none."""
     if not lines:
         return None
     text = "".join(lines)
     try:
         tree = ast.parse(text)
-        whole = compile(
-            text,
-            code.co_filename,
-            "exec",
-            flags=code.co_flags & _FUTURE_FLAGS,
-            dont_inherit=True,
-        )
+        whole = compile(text, title, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError):  # not Python: a template, a shell cell
         return None
     functions: dict[int, list[tuple[FunctionNode, str | None]]] = {}
     for node, owner in _functions(tree, None):
         functions.setdefault(_first_line(node), []).append((node, owner))
-    parsed = _File(lines, functions, frozenset(_nested(whole)))
-    _FILES[code.co_filename] = parsed
-    return parsed
+    return _File(title, lines, functions, frozenset(_nested(whole)))
 
 
 def _functions(

@@ -149,7 +149,7 @@ class Frame:
         location = self._locations.get(line)
         if location is None:
             code, text = self.code, self.source.text(line)
-            location = Location(code.co_filename, line, code.co_name, text)
+            location = Location(self.source.file, line, code.co_name, text)
             self._locations[line] = location
         self.machine.builder.location = location
 
