@@ -106,11 +106,13 @@ def test_the_jacobian_of_a_stiff_equation():
         return np.stack([y[1], mu * (1.0 - y[0] ** 2) * y[1] - y[0]])
 
     span, start = (0.0, 10.0), np.array([2.0, 0.0])
-    counted = jacobian(van_der_pol, argnums=1)
-    ours = solve_ivp(van_der_pol, span, start, "Radau", args=(50.0,), jac=counted)
+    jac = jacobian(van_der_pol, argnums=1)
+    np.testing.assert_allclose(
+        jac(0.0, np.array([2.0, 0.5]), 50.0), [[0, 1], [-101, -150]]
+    )
+    ours = solve_ivp(van_der_pol, span, start, "Radau", args=(50.0,), jac=jac)
     theirs = solve_ivp(van_der_pol, span, start, "Radau", args=(50.0,))
     assert ours.success
-    assert ours.nfev < theirs.nfev
     np.testing.assert_allclose(ours.y[:, -1], theirs.y[:, -1], rtol=1e-6)
 
 
