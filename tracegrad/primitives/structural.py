@@ -89,7 +89,9 @@ def _dtype(x: Any) -> Any:
 
 def _expand(x: Any, *, shape: tuple[int, ...], axes: Axes) -> Any:
     index = tuple(slice(None) if k in axes else None for k in range(len(shape)))
-    return np.broadcast_to(np.asarray(x)[index], shape)
+    unit = np.asarray(x)[index]
+    # Only a stretched array is read-only: its elements share memory.
+    return unit if unit.shape == shape else np.broadcast_to(unit, shape)
 
 
 def _infer_expand(x: ArrayType, *, shape: Sizes, axes: Axes) -> ArrayType:

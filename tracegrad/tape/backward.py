@@ -87,7 +87,7 @@ def accumulate(x: Any, bar: Any) -> None:
     if isinstance(bar, Value):
         x._grad = bar if own is None else own + bar
     elif own is None:
-        x._grad = made(x._result, bar.copy() if bar.ndim else bar, None)
+        x._grad = made(x._result, _apart(bar), None)
     elif own._edge is not None:
         x._grad = own + made(x._result, bar, None)
     elif isinstance(own._array, np.ndarray):
@@ -99,6 +99,11 @@ def accumulate(x: Any, bar: Any) -> None:
     hooks = x._extra.get("after") if x._extra else None
     for hook in hooks or ():
         hook(x)
+
+
+def _apart(bar: Any) -> Any:
+    """An array of its own; contributions may share theirs."""
+    return bar.copy() if isinstance(bar, np.ndarray) else bar
 
 
 def grad(
@@ -180,8 +185,8 @@ def _results(
             )
         if bar is None:
             bar = np.zeros_like(x._array) if materialize else None
-        elif not isinstance(bar, Value) and bar.ndim:
-            bar = bar.copy()
+        elif not isinstance(bar, Value):
+            bar = _apart(bar)
         plain = bar is None or isinstance(bar, Value)
         yield bar if plain else made(x._result, bar, None)
 

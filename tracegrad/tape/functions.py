@@ -34,8 +34,13 @@ from tracegrad.tape.value import Value, made
 
 
 def named(title: str, out: Any, *inputs: Any) -> Any:
-    """A result whose node is called after the function that users called."""
-    if isinstance(out, Value) and not any(out is x for x in inputs):
+    """A result whose node is called after the function that users called.
+
+    What would be one of the inputs itself is a copy: results are new tensors.
+    """
+    if any(out is x for x in inputs):
+        out = cmp.convert(out, dtype=str(out.dtype))
+    if isinstance(out, Value):
         edge = out._edge
         node = edge.node if isinstance(edge, View) else edge
         if type(node) is Node:
@@ -186,10 +191,7 @@ def sum_(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
     """The sum of all elements, or over axes."""
     checked("sum", input)
     axes = _axes(input, dim)
-    out = npr.sum_(input, axes, dtype, keepdims=keepdim)
-    if out is input and input._edge is not None:
-        out = input * 1.0
-    return named("Sum", out, input)
+    return named("Sum", npr.sum_(input, axes, dtype, keepdims=keepdim), input)
 
 
 def mean(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:

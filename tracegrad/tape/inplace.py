@@ -76,6 +76,14 @@ place = Primitive(
 )
 
 
+# Constant, and so with a derivative of zero.
+fill = Primitive(
+    "fill",
+    lambda x, *, value: np.full_like(x, value),
+    lambda x, *, value: x,
+)
+
+
 def _winners(shape: tuple[int, ...], steps: Sequence[Step]) -> Any:
     """Of several writes to one cell the last counts; None if there are none such."""
     if not any(primitive is gather for primitive, _, _ in steps):
@@ -259,6 +267,8 @@ def set_item(x: Any, index: Any, value: Any) -> None:
     values = np.asarray(value._array if isinstance(value, Value) else value)
     if isinstance(value, Value):
         _check_cast(values, array)
+    while values.ndim > path.array.ndim and values.shape[0] == 1:
+        values = values[0]
     if not array.flags.writeable:
         write(x, array)  # raises
     try:

@@ -119,7 +119,7 @@ def apply(
     recorded = is_grad_enabled() and True in live and out.dtype.kind == "f"
     if recorded:
         node = _node(plan, operands, arrays, edges, params, out)
-    if plan.views and first is operands[0] and np.may_share_memory(out, arrays[0]):
+    if plan.views and first is operands[0] and _shares(out, arrays[0]):
         return _view(first, (primitive, tuple(operands[1:]), params), out, node)
     result = made(first._result, out, node)
     if recorded:
@@ -127,6 +127,13 @@ def apply(
     if is_inference_mode_enabled():
         result._extra = {"inference": True}
     return result
+
+
+def _shares(out: Any, array: Any) -> bool:
+    """Whether a result is a view; one without elements is by its base."""
+    if out.size:
+        return np.may_share_memory(out, array)
+    return out.base is not None
 
 
 def _node(

@@ -33,6 +33,13 @@ def _sizes(shape: Sequence[Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
+def viewed(title: str, out: Any, input: Any) -> Any:
+    """A view with a node of a name, also where the view is of everything."""
+    if out is input:
+        out = nps.reshape(input, input.dims)
+    return named(title, out)
+
+
 def reshape(input: Any, *shape: Any) -> Any:
     """The same elements in another shape; one size may be -1."""
     try:
@@ -63,11 +70,12 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without axes of length one; a given axis of another length stays."""
     if dim is None:
-        return nps.squeeze(input)
+        return viewed("Squeeze", nps.squeeze(input), input)
     several = dim if isinstance(dim, (tuple, list)) else (dim,)
     places = [axis_of(d, input.ndim) for d in several] if input.ndim else []
     axes = tuple(sorted(k for k in places if input.shape[k] == 1))
-    return structural.squeeze(input, axes=axes) if axes else input
+    out = structural.squeeze(input, axes=axes) if axes else input
+    return viewed("Squeeze", out, input)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
@@ -77,22 +85,22 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two axes exchanged."""
-    return named("Transpose", nps.swapaxes(input, dim0, dim1), input)
+    return viewed("Transpose", nps.swapaxes(input, dim0, dim1), input)
 
 
 def t(input: Any) -> Any:
     """The transpose of a matrix."""
-    return named("T", nps.transpose(input), input)
+    return viewed("T", nps.transpose(input), input)
 
 
 def permute(input: Any, *dims: Any) -> Any:
     """The axes in another order."""
-    return nps.transpose(input, _sizes(dims))
+    return viewed("Permute", nps.transpose(input, _sizes(dims)), input)
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other positions."""
-    return nps.moveaxis(input, source, destination)
+    return viewed("Permute", nps.moveaxis(input, source, destination), input)
 
 
 def expand(input: Any, *sizes: Any) -> Any:
@@ -102,7 +110,7 @@ def expand(input: Any, *sizes: Any) -> Any:
     for k, n in enumerate(target):
         if n == -1:
             target[k] = input.shape[k - offset]
-    return nps.broadcast_to(input, tuple(target))
+    return viewed("Expand", nps.broadcast_to(input, tuple(target)), input)
 
 
 def broadcast_to(input: Any, size: Any) -> Any:
@@ -188,7 +196,7 @@ def subscript(input: Any, index: Any) -> Any:
     single = type(index) is int or (
         type(index) is tuple and any(type(k) is int for k in index)
     )
-    return named("Select" if single else "Slice", getitem(input, plain(index)), input)
+    return viewed("Select" if single else "Slice", getitem(input, plain(index)), input)
 
 
 def plain(index: Any) -> Any:

@@ -106,7 +106,7 @@ class Retain:
 
 
 def _copied(tensor: Value, bar: Any) -> Any:
-    return made(tensor._result, bar.copy() if bar.ndim else bar, None)
+    return made(tensor._result, bar.copy(), None)
 
 
 def pass_through(taps: Sequence[Any], bar: Any) -> Any:

@@ -22,7 +22,7 @@ from tracegrad.tape import engine
 from tracegrad.tape.backward import backward, is_leaf
 from tracegrad.tape.defaults import array_of, as_dtype
 from tracegrad.tape.display import text_of
-from tracegrad.tape.inplace import assign, check_writable, set_item
+from tracegrad.tape.inplace import assign, check_writable, fill, set_item
 from tracegrad.tape.methods import Methods
 from tracegrad.tape.modes import is_inference_mode_enabled
 from tracegrad.tape.node import LEAF, AccumulateGrad
@@ -423,8 +423,10 @@ class Tensor(Methods):
 
     def fill_(self, value: Any) -> Any:
         """Overwritten with a number."""
-        check_writable(self)
-        return assign(self, cmp.select(np.zeros(self.dims, bool), self, value))
+        check_writable(self, value)
+        if isinstance(value, Value):
+            return self.copy_(value)
+        return assign(self, fill(self, value=value))
 
     def zero_(self) -> Any:
         """Overwritten with zeros."""
