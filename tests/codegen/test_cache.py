@@ -80,6 +80,18 @@ def test_processes_at_once_are_all_right(directory):
     assert names == {".py", ".nbi", ".nbc"}
 
 
+def test_a_writer_that_was_killed_leaves_a_miss(directory):
+    run(directory)
+    (entry,) = (directory / "kernels").iterdir()
+    # It had written its index, and was half through the code, beside its place.
+    (code,) = entry.glob("*.nbc")
+    (entry / ".new-killed").write_bytes(code.read_bytes()[:100])
+    code.unlink()
+    again, _ = run(directory)
+    assert again[0] == "False"
+    assert run(directory)[0][0] == "True"
+
+
 def test_the_directory_is_private(directory):
     kernels = cache.kernels_directory()
     assert kernels == directory / "kernels"
