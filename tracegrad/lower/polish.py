@@ -1,9 +1,10 @@
 """Polish: statements of loops as one would write them.
 
 What enters are tidied statements; what leaves are the same, in which a loop that starts
-with a test is a ``while``, a variable that goes on is updated in place, and an array
-that is filled with zeros is made of them. A sum of which an innermost loop sees no more
-than that it grows may be taken in any order: in the user's, it would not vectorise.
+with a test is a ``while``, one that runs once is no loop, a variable that goes on is
+updated in place, and an array that is filled with zeros is made of them. A sum of which
+an innermost loop sees no more than that it grows may be taken in any order: in the
+user's, it would not vectorise.
 
     while True: if not x > e: break; x = x - d   ->   while x > e: x -= d
     for i in range(n): s += x[i]                 ->   s = radd(s, x[i])
@@ -11,7 +12,7 @@ than that it grows may be taken in any order: in the user's, it would not vector
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from codegen.loop_ir import (
@@ -21,6 +22,7 @@ from codegen.loop_ir import (
     Break,
     Combine,
     Const,
+    Continue,
     Expr,
     Fill,
     For,
@@ -30,10 +32,13 @@ from codegen.loop_ir import (
     Stmt,
     Var,
     While,
+    blocks,
     expressions,
+    integer,
     nested,
     walk,
 )
+from tracegrad.lower.rewrite import Rewrite
 
 
 def polish(body: Sequence[Stmt]) -> list[Stmt]:
@@ -42,7 +47,11 @@ def polish(body: Sequence[Stmt]) -> list[Stmt]:
     for stmt in body:
         match stmt:
             case For():
-                stmt = replace(stmt, body=tuple(_sums(polish(stmt.body))))
+                inner = polish(stmt.body)
+                if _runs_once(stmt):
+                    found += _At({stmt.var.name: stmt.lo}).block(inner)
+                    continue
+                stmt = replace(stmt, body=tuple(_sums(inner)))
             case While():
                 stmt = _while(replace(stmt, body=tuple(polish(stmt.body))))
             case If():
@@ -55,6 +64,40 @@ def polish(body: Sequence[Stmt]) -> list[Stmt]:
                 stmt = Allocate(stmt.array, True, stmt.location)
         found.append(stmt)
     return found
+
+
+def _runs_once(loop: For) -> bool:
+    """Whether a loop has one turn, by its literal bounds, and goes through it."""
+    match loop.lo, loop.hi:
+        case Const(lo), Const(hi):
+            once = len(range(int(lo), int(hi), loop.step)) == 1
+            return once and not any(map(_jumps, loop.body))
+    return False
+
+
+def _jumps(stmt: Stmt) -> bool:
+    """Whether a statement leaves the loop that it is in, or this turn of it."""
+    if isinstance(stmt, For | While):
+        return False
+    inner = [inside for block in blocks(stmt) for inside in block]
+    return isinstance(stmt, Break | Continue) or any(map(_jumps, inner))
+
+
+class _At(Rewrite):
+    """Statements at one value of a loop's variable, sums of literals added up."""
+
+    def __init__(self, values: Mapping[str, Expr]) -> None:
+        super().__init__(values=values)
+
+    def expr(self, expr: Expr) -> Expr:
+        """An expression, rebuilt."""
+        match super().expr(expr):
+            case Op("add", (Const(a), Const(b)), "int64"):
+                return integer(int(a) + int(b))
+            case Op("subtract", (Const(a), Const(b)), "int64"):
+                return integer(int(a) - int(b))
+            case other:
+                return other
 
 
 def _makes(before: Stmt, fill: Fill) -> bool:

@@ -1,0 +1,32 @@
+"""Statements of loops as one would write them."""
+
+from codegen.loop_ir import Array, Break, For, If, Op, Store, Var, dim, integer, number
+from tracegrad.lower.polish import polish
+
+AT = Var("i", "int64")
+Y = Array("y", "float64", (dim("n"),), role="output")
+ABOVE = Op("add", (AT, integer(1)), "int64")
+NEGATIVE = Op("less", (AT, integer(0)), "bool")
+
+
+def store(index):
+    return Store(Y, (index,), number(2.0), "add")
+
+
+def test_a_loop_of_one_turn_is_no_loop():
+    once = For(AT, integer(3), integer(4), 1, (store(ABOVE), store(AT)))
+    assert polish([once]) == [store(integer(4)), store(integer(3))]
+    back = For(AT, integer(3), integer(-1), -4, (store(AT),))
+    assert polish([back]) == [store(integer(3))]
+
+
+def test_other_loops_stay():
+    inner = For(Var("j", "int64"), integer(0), dim("n"), 1, (Break(),))
+    for loop in (
+        For(AT, integer(3), integer(5), 1, (store(AT),)),
+        For(AT, integer(3), integer(3), 1, (store(AT),)),
+        For(AT, integer(3), dim("n"), 1, (store(AT),)),
+        For(AT, integer(3), integer(4), 1, (If(NEGATIVE, (Break(),)), store(AT))),
+    ):
+        assert polish([loop]) == [loop]
+    assert polish([For(AT, integer(0), integer(1), 1, (inner,))]) == [inner]
