@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from codegen.c.library import ROUTINES, scratch_name
 from codegen.errors import IRError
 from codegen.loop_ir import (
     Allocate,
@@ -174,6 +175,8 @@ class _Rooms:
 
     def _library(self, stmt: Library) -> None:
         """Scratch for a factorisation or a sort."""
+        if stmt.routine not in ROUTINES:
+            raise refuse(f"{stmt.routine} has no loops in C", stmt.location)
         first = stmt.operands[0].array
         dtype: DType
         match stmt.routine:
@@ -211,11 +214,6 @@ def _check_swap(
                 f"{target.name} and {source.name}, of other shapes, change places",
                 location,
             )
-
-
-def scratch_name(stmt: Library) -> str:
-    """What the scratch of a call is called."""
-    return f"scratch {id(stmt)}"
 
 
 def cells(shape: Sequence[Expr]) -> Expr:

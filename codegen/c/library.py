@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from codegen.c.arrays import scratch_name
 from codegen.c.identifiers import PREFIX, Identifiers
 from codegen.loop_ir import Array, DType, Library, Operand
 
@@ -185,6 +184,30 @@ static void tg_argsort_{S}(int64_t n, const {T} *x, int64_t *order, int64_t *scr
         memcpy(order, scratch, (size_t)n * sizeof(int64_t));
     }}
 }}"""
+_SEARCH = """
+/* Where values belong in a sorted array, NaN last: before its equals, or after. */
+static void tg_{R}_{S}(
+    int64_t n, const {T} *sorted, int64_t count, const {T} *values, int64_t *places)
+{{
+    for (int64_t i = 0; i < count; ++i) {{
+        const {T} value = values[i];
+        int64_t low = 0, high = n;
+        while (low < high) {{
+            const int64_t middle = low + (high - low) / 2;
+            const {T} cell = sorted[middle];
+            if ({before})
+                low = middle + 1;
+            else
+                high = middle;
+        }}
+        places[i] = low;
+    }}
+}}"""
+_LESS = "({0} < {1} || ({1} != {1} && {0} == {0}))"
+_BEFORE = {
+    "searchsorted": _LESS.format("cell", "value"),
+    "searchsorted_right": "!" + _LESS.format("value", "cell"),
+}
 _TEMPLATES = {
     "dot": (_DOT,),
     "solve": (_COPY, _ELIMINATE, _SUBSTITUTE, _SOLVE),
@@ -193,7 +216,11 @@ _TEMPLATES = {
     "det": (_COPY, _ELIMINATE, _DET),
     "slogdet": (_COPY, _ELIMINATE, _SLOGDET),
     "argsort": (_ARGSORT,),
+    "searchsorted": (_SEARCH,),
+    "searchsorted_right": (_SEARCH,),
 }
+ROUTINES = frozenset(_TEMPLATES)
+"""The routines that there are loops for."""
 _TYPES: dict[str, tuple[str, str, str]] = {
     "float64": ("double", "f64", ""),
     "float32": ("float", "f32", "f"),
@@ -203,6 +230,11 @@ _TYPES: dict[str, tuple[str, str, str]] = {
 }
 
 
+def scratch_name(stmt: Library) -> str:
+    """What the scratch of a call is called."""
+    return f"scratch {id(stmt)}"
+
+
 def routine_definitions(used: Iterable[tuple[str, str]]) -> list[str]:
     """The C functions of these (routine, dtype), each once, callees first."""
     found: dict[str, None] = {}
@@ -210,7 +242,8 @@ def routine_definitions(used: Iterable[tuple[str, str]]) -> list[str]:
         kind, suffix, end = _TYPES[dtype]
         names = {name: name + end for name in ("fabs", "sqrt", "log")}
         for template in _TEMPLATES[routine]:
-            text = template.strip().format(T=kind, S=suffix, **names)
+            names["before"] = _BEFORE.get(routine, "")
+            text = template.strip().format(T=kind, S=suffix, R=routine, **names)
             found[text.replace("tg_", PREFIX)] = None
     return list(found)
 
@@ -245,6 +278,9 @@ def call(stmt: Library, names: Identifiers, shapes: Lengths, apart: Lengths) -> 
         case "slogdet":
             outputs = (f"&{names.of(item.name)}" for item in stmt.outputs)
             args = (*matrix, *outputs, scratch)
+        case "searchsorted" | "searchsorted_right":
+            values = stmt.operands[1].array.name
+            args = (*matrix[:2], shapes[values][0], names.of(values), target)
         case "det":
             return f"{target} = {symbol}({', '.join((*matrix, scratch))})"
         case _:

@@ -201,18 +201,18 @@ class _Printer:
                 declared.append(f"    int64_t {name} = 0;")
         unused = [p.name for p in self._parameters if not _uses(lines, p.name)]
         voids = [f"    (void){name};" for name in unused]
-        return [*self._tables(), *self._pointers(), *declared, *voids, *lines]
+        return [*self._tables(lines), *self._pointers(), *declared, *voids, *lines]
 
-    def _tables(self) -> list[str]:
+    def _tables(self, used: Sequence[str]) -> list[str]:
         """The arrays that are constant."""
         lines = []
         for parameter in self._kernel.parameters:
-            if parameter.name not in self._constants:
+            name = self._names.of(parameter.name)
+            if parameter.name not in self._constants or not _uses(used, name):
                 continue
             values = self._constants[parameter.name]
             cells = [constant(value, parameter.dtype)[0] for value in values] or ["0"]
             head = f"static const {CTYPES[parameter.dtype]}"
-            name = self._names.of(parameter.name)
             lines.append(f"    {head} {name}[] = {{")
             rows = wrap(", ".join(cells), WIDTH - 8, break_on_hyphens=False)
             lines += [*(" " * 8 + row for row in rows), "    };"]

@@ -124,6 +124,20 @@ def buffers():
     return Kernel("buffers", (x, last), body, (S,))
 
 
+def search():
+    """Where values belong in a sorted array."""
+    x, v = array("x", N), array("v", M)
+    left, right = (
+        array(name, M, dtype="int64", role="output") for name in ("left", "right")
+    )
+    operands = (Operand(x), Operand(v))
+    body = (
+        Library("searchsorted", (left,), operands),
+        Library("searchsorted_right", (right,), operands),
+    )
+    return Kernel("search", (x, v, left, right), body, ())
+
+
 def products(dtype="float64"):
     """Every form of dot; no strided operand."""
     strided = kernels.products(dtype)
@@ -163,7 +177,10 @@ def again():
 
 FURTHER = {
     kernel.name: kernel
-    for kernel in (stack(), buffers(), again(), products(), products("float32"))
+    for kernel in (
+        *(stack(), buffers(), again(), search()),
+        *(products(), products("float32")),
+    )
 }
 
 
@@ -279,6 +296,14 @@ def test_products_agree_with_numpy(loaded, shape, dtype):
     expected = (v @ v, a.T @ b, a.T @ v, v @ b, a @ a.T)
     for value, wanted in zip(got, expected, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_values_are_found_in_sorted_arrays(loaded):
+    x = np.array([-np.inf, 0.0, 1.0, 1.0, 2.5, np.nan])
+    v = np.array([1.0, -3.0, 9.0, np.nan, -np.inf, 0.5])
+    left, right = loaded.search(x, v)
+    np.testing.assert_array_equal(left, np.searchsorted(x, v))
+    np.testing.assert_array_equal(right, np.searchsorted(x, v, "right"))
 
 
 def test_what_would_raise_is_a_status(loaded):
@@ -406,6 +431,15 @@ def test_a_factorisation_of_what_is_not_known_at_entry_is_refused():
         parameters=(a,),
     )
     assert "view has a length" in text
+
+
+def test_a_routine_without_loops_is_refused():
+    a, q, r = (array(name, N, N, role="local") for name in "aqr")
+    qr = Library("qr", (q, r), (Operand(a),), at(2, "np.linalg.qr(a)"))
+    text = refused(
+        *(Allocate(item) for item in (a, q, r)), qr, parameters=(array("x", N),)
+    )
+    assert text.startswith("qr has no loops in C\n  at")
 
 
 def test_a_compiler_that_is_not_there_is_named(tmp_path):
