@@ -8,6 +8,7 @@ load only what you would import.
 
 from __future__ import annotations
 
+import builtins
 import collections
 import ctypes
 import hashlib
@@ -34,6 +35,7 @@ _CTYPES: dict[str, Any] = {
     "int32": ctypes.c_int32,
     "bool": ctypes.c_bool,
 }
+_SCALARS = {kind: np.dtype(name).type for name, kind in _CTYPES.items()}
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "float64": float,
     "float32": float,
@@ -177,6 +179,8 @@ class NativeFunction:
 
     Attributes:
         parameters: the names of its arguments.
+        capacity: how many iterations a while loop is given room for, if it keeps
+            something of each; twice as many each time that is not enough.
     """
 
     def __init__(
@@ -188,38 +192,37 @@ class NativeFunction:
     ) -> None:
         self.__name__ = title
         self.__doc__ = about.get("doc")
+        self.capacity = 1024
         self._statuses = statuses
-        self._parameters = about["parameters"]
-        self._inputs = [p for p in self._parameters if p["kind"] == "input"]
-        names = [p["name"] for p in self._inputs]
+        self._parameters = [_Parameter(p) for p in about["parameters"]]
+        self._inputs = [p for p in self._parameters if p.kind == "input"]
+        names = [p.name for p in self._inputs]
         plain = [{"name": name, "nest": k} for k, name in enumerate(names)]
         self._arguments = about.get("arguments", plain)
         self.parameters = tuple(a["name"] for a in self._arguments)
-        outputs = [p["name"] for p in self._parameters if p["kind"] == "output"]
-        self._results = about.get("results", {"tuple": outputs})
+        self._outputs = [p for p in self._parameters if p.kind == "output"]
+        nest = {"tuple": [p.name for p in self._outputs]}
+        self._results = about.get("results", nest)
         self._exclusive = about.get("exclusive", [])
         self._written = about.get("written", [])
         self._call = getattr(library, about["symbol"])
-        self._call.argtypes = [_argument_type(p) for p in self._parameters]
+        self._call.argtypes = [p.ctype for p in self._parameters]
         self._call.restype = ctypes.c_int
         self._work_size = None
         if about["workspace"]:
             self._work_size = getattr(library, about["symbol"] + "_work_size")
-            counts = [p["name"] for p in self._parameters if _counts(p)]
-            self._work_size.argtypes = [ctypes.c_int64] * len(counts)
+            self._counts = [p.name for p in self._parameters if p.counts]
+            self._work_size.argtypes = [ctypes.c_int64] * len(self._counts)
             self._work_size.restype = ctypes.c_size_t
-            self._counts = counts
 
     def __repr__(self) -> str:
         return f"<native function {self.__name__}({', '.join(self.parameters)})>"
 
-    def __call__(self, *args: Any, capacity: int = 1024, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it.
 
         Args:
             args: of the original function.
-            capacity: how many iterations a while loop is given room for, if it keeps
-                something of each; twice as many each time that is not enough.
             kwargs: of the original function.
 
         Raises:
@@ -227,15 +230,13 @@ class NativeFunction:
             Exception: whatever the original function raises, with its line.
         """
         leaves: list[Any] = [None] * len(self._inputs)
-        for argument, value in zip(
-            self._arguments, self._bound(args, kwargs), strict=True
-        ):
+        given = self._bound(args, kwargs)
+        for argument, value in zip(self._arguments, given, strict=True):
             _take(argument["nest"], value, leaves, argument["name"])
-        values, sizes = self._prepared(leaves)
+        values = self._prepared(leaves)
+        capacity = self.capacity
         while True:
-            sizes["capacity"] = capacity
-            outputs = self._outputs(sizes)
-            status = self._run({**values, **sizes, **outputs})
+            status, outputs = self._run(values, capacity)
             if not status:
                 break
             if self._statuses[status - 1]["kind"] != "capacity":
@@ -247,9 +248,11 @@ class NativeFunction:
 
     # --- arguments -----------------------------------------------------------------
 
-    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
         """A value for each argument."""
         names = self.parameters
+        if not kwargs and len(args) == len(names):
+            return args
         if len(args) > len(names):
             raise ArgumentError(
                 f"{self.__name__} takes {len(names)} arguments, not {len(args)}."
@@ -266,123 +269,127 @@ class NativeFunction:
                 given[argument["name"]] = argument["default"]
         return [given[name] for name in names]
 
-    def _prepared(self, leaves: list[Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    def _prepared(self, leaves: list[Any]) -> dict[str, Any]:
         """The inputs by name as C takes them, and the sizes they have."""
         values: dict[str, Any] = {}
-        sizes: dict[str, int] = {}
         for parameter, leaf in zip(self._inputs, leaves, strict=True):
-            name, dtype = parameter["name"], parameter["dtype"]
-            if parameter["shape"] is None:
-                values[name] = _number(leaf, dtype, name)
-                continue
-            array = _array(leaf, dtype, name)
-            values[name] = array
-            _measure(array, parameter, sizes)
+            if parameter.shape is None:
+                values[parameter.name] = parameter.number(leaf)
+            else:
+                array = values[parameter.name] = parameter.array(leaf)
+                parameter.measure(array, values)
         for first, second in self._exclusive:
             if np.may_share_memory(values[first], values[second]):
                 raise ArgumentError(
                     f"{first} and {second} share memory, and {first} is written.",
                     todo="Pass copies.",
                 )
-        return values, {**_whole(values), **sizes}
+        return values
 
     # --- the call ------------------------------------------------------------------
 
-    def _outputs(self, sizes: Mapping[str, int]) -> dict[str, Any]:
-        """New arrays, and places for single numbers."""
+    def _run(
+        self, values: Mapping[str, Any], capacity: int
+    ) -> tuple[int, dict[str, Any]]:
+        """Call it; its status, and the outputs by name."""
         outputs: dict[str, Any] = {}
-        for parameter in self._parameters:
-            if parameter["kind"] == "output":
-                shape = [_evaluated(size, sizes) for size in parameter["shape"] or ()]
-                outputs[parameter["name"]] = np.empty(shape, parameter["dtype"])
-        return outputs
-
-    def _run(self, values: dict[str, Any]) -> int:
+        for parameter in self._outputs:
+            outputs[parameter.name] = parameter.empty(values)
         arena = None
         if self._work_size is not None:
-            arena = _take_arena(self._work_size(*(values[n] for n in self._counts)))
-        arguments = [
-            arena
-            if parameter["kind"] == "workspace"
-            else _pointer(values[parameter["name"]])
-            for parameter in self._parameters
-        ]
+            counts = [values.get(name, capacity) for name in self._counts]
+            arena = _take_arena(self._work_size(*counts))
+        arguments: list[Any] = []
+        for parameter in self._parameters:
+            if parameter.kind == "workspace":
+                arguments.append(arena)
+            elif parameter.kind == "output":
+                arguments.append(_pointer(outputs[parameter.name]))
+            elif parameter.kind == "capacity":
+                arguments.append(capacity)
+            elif parameter.shape is None:
+                arguments.append(values[parameter.name])
+            else:
+                arguments.append(_pointer(values[parameter.name]))
         status: int = self._call(*arguments)
         if arena is not None:
             _ARENAS.free.append(arena)
-        return status
+        return status, outputs
 
 
-# --- arguments one by one ----------------------------------------------------------
+class _Parameter:
+    """A parameter of a C function, and what it makes of a value."""
 
+    def __init__(self, about: Mapping[str, Any]) -> None:
+        self.kind: str = about["kind"]
+        self.name: str = about["name"]
+        self.shape: list[Any] | None = about["shape"]
+        self._title: str = about["dtype"]
+        self._dtype = np.dtype(self._title)
+        by_value = self.shape is None and self.kind not in ("output", "workspace")
+        self.ctype = _CTYPES[self._title] if by_value else ctypes.c_void_p
+        self.counts = by_value and self._title == "int64"
 
-def _argument_type(parameter: Mapping[str, Any]) -> Any:
-    pointer = parameter["kind"] in ("output", "workspace")
-    if pointer or parameter["shape"] is not None:
-        return ctypes.c_void_p
-    return _CTYPES[parameter["dtype"]]
-
-
-def _counts(parameter: Mapping[str, Any]) -> bool:
-    by_value = parameter["shape"] is None and parameter["kind"] != "output"
-    return by_value and parameter["dtype"] == "int64"
-
-
-def _number(value: Any, dtype: str, name: str) -> Any:
-    try:
-        return _NUMBERS[dtype](value)
-    except TypeError:
-        raise ArgumentError(
-            f"{name} is a {type(value).__name__}, where a {dtype} is needed."
-        ) from None
-
-
-def _array(value: Any, dtype: str, name: str) -> Any:
-    """An array that C can read: contiguous, aligned, of exactly this dtype."""
-    if isinstance(value, np.ndarray) and value.dtype != dtype:
-        raise ArgumentError(
-            f"{name} is {value.dtype}, and the library was built for {dtype}.",
-            todo=f"Pass {name}.astype({dtype!r}).",
-        )
-    return np.require(value, dtype, ("C", "A"))
-
-
-def _measure(array: Any, parameter: Mapping[str, Any], sizes: dict[str, int]) -> None:
-    """Bind the sizes of an array's axes; what is bound already must agree."""
-    wanted = parameter["shape"]
-    if array.ndim != len(wanted):
-        raise ArgumentError(
-            f"{parameter['name']} has {array.ndim} axes, and needs {len(wanted)}."
-        )
-    for axis, (size, found) in enumerate(zip(wanted, array.shape, strict=True)):
-        if isinstance(size, str):
-            size = sizes.setdefault(size, found)
-        elif isinstance(size, list):
-            size = _evaluated(size, sizes)
-        if size != found:
+    def number(self, value: Any) -> Any:
+        """A number that C takes by value."""
+        try:
+            return _NUMBERS[self._title](value)
+        except TypeError:
+            kind = type(value).__name__
             raise ArgumentError(
-                f"{parameter['name']}.shape[{axis}] is {found}, where {size} is needed."
+                f"{self.name} is a {kind}, where a {self._title} is needed."
+            ) from None
+
+    def array(self, value: Any) -> Any:
+        """An array that C can read: contiguous, aligned, of exactly this dtype."""
+        if isinstance(value, np.ndarray):
+            if value.dtype != self._dtype:
+                raise ArgumentError(
+                    f"{self.name} is {value.dtype}, and the library was built for "
+                    f"{self._title}.",
+                    todo=f"Pass {self.name}.astype({self._title!r}).",
+                )
+            flags = value.flags
+            if flags.c_contiguous and flags.aligned and value.dtype.isnative:
+                return value
+        return np.require(value, self._dtype, ("C", "A"))
+
+    def measure(self, array: Any, sizes: dict[str, Any]) -> None:
+        """Bind the sizes of an array's axes; what is bound already must agree."""
+        wanted = self.shape or ()
+        if array.ndim != len(wanted):
+            raise ArgumentError(
+                f"{self.name} has {array.ndim} axes, and needs {len(wanted)}."
             )
+        for axis, (size, found) in enumerate(zip(wanted, array.shape, strict=True)):
+            if isinstance(size, str):
+                size = sizes.setdefault(size, found)
+            elif isinstance(size, list):
+                size = _evaluated(size, sizes)
+            if size != found:
+                raise ArgumentError(
+                    f"{self.name}.shape[{axis}] is {found}, where {size} is needed."
+                )
+
+    def empty(self, sizes: Mapping[str, Any]) -> Any:
+        """A new output: an array, or a place for one number."""
+        if self.shape is None:
+            return _CTYPES[self._title]()
+        return np.empty([_evaluated(n, sizes) for n in self.shape], self._dtype)
 
 
-def _whole(values: Mapping[str, Any]) -> dict[str, int]:
-    """The integers among the inputs: shapes may depend on them."""
-    return {name: value for name, value in values.items() if type(value) is int}
-
-
-def _evaluated(size: Any, sizes: Mapping[str, int]) -> int:
+def _evaluated(size: Any, sizes: Mapping[str, Any]) -> int:
     """A length: a number, a name, or ``[operation, left, right]``."""
     if isinstance(size, int):
         return size
     if isinstance(size, str):
-        return sizes[size]
+        length: int = sizes[size]
+        return length
     return _ARITHMETIC[size[0]](*(_evaluated(item, sizes) for item in size[1:]))
 
 
 def _pointer(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.__array_interface__["data"][0]
-    return value
+    return value.ctypes.data if isinstance(value, np.ndarray) else ctypes.byref(value)
 
 
 def _error(status: Mapping[str, Any]) -> Exception:
@@ -395,9 +402,7 @@ def _error(status: Mapping[str, Any]) -> Exception:
         )
     if status["file"]:
         message += f"\n  at {status['file']}:{status['line']}: {status['text']}"
-    builtins: Any = __builtins__
-    names = builtins if isinstance(builtins, dict) else vars(builtins)
-    kind = _ERRORS.get(status["kind"]) or names[status["kind"]]
+    kind = _ERRORS.get(status["kind"]) or getattr(builtins, status["kind"])
     error: Exception = kind(message)
     return error
 
@@ -432,9 +437,10 @@ def _nested(nest: Nest, outputs: Mapping[str, Any]) -> Any:
         return None
     if isinstance(nest, str):
         value = outputs[nest]
-        return value if value.ndim else value.item()
+        return value if isinstance(value, np.ndarray) else value.value
     if "scalar" in nest:  # a NumPy number, where the original returns one
-        return outputs[nest["scalar"]][()]
+        number = outputs[nest["scalar"]]
+        return _SCALARS[type(number)](number.value)
     if "copy" in nest:
         return outputs[nest["copy"]].copy()
     if "value" in nest:
