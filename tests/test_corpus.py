@@ -14,6 +14,7 @@ from tests.programs import (
     branches,
     combinations,
     foreign,
+    fuzzed,
     jumps,
     scalars,
     sequences,
@@ -33,6 +34,7 @@ PROGRAMS = programs_in(
     tricky,
     combinations,
     foreign,
+    fuzzed,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

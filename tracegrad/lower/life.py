@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.types import RefType
+from tracegrad.lower.roots import uniform
 
 
 def last_uses(graph: Graph) -> dict[Value, int]:
@@ -18,16 +19,24 @@ def last_uses(graph: Graph) -> dict[Value, int]:
     for position, equation in enumerate(graph.equations):
         for value in used(equation):
             last[value] = position
-    for result in graph.results:
-        if isinstance(result, Value):
-            last[result] = len(graph.equations)
+    for result in _read(graph.results):
+        last[result] = len(graph.equations)
     return last
 
 
 def used(equation: Equation) -> Iterator[Value]:
     """The values that an equation uses, those that its regions capture too."""
-    yield from (x for x in equation.inputs if isinstance(x, Value))
+    yield from _read(equation.inputs)
     yield from captured(equation.regions)
+
+
+def _read(operands: Iterable[Operand]) -> Iterator[Value]:
+    """Values, and the numbers that arrays among them repeat: those are read instead."""
+    for operand in operands:
+        number = uniform(operand)
+        for read in (operand, number) if number is not operand else (operand,):
+            if isinstance(read, Value):
+                yield read
 
 
 def captured(regions: Iterable[Graph]) -> Iterator[Value]:
@@ -35,7 +44,7 @@ def captured(regions: Iterable[Graph]) -> Iterator[Value]:
     for region in regions:
         for equation in region.equations:
             yield from used(equation)
-        yield from (x for x in region.results if isinstance(x, Value))
+        yield from _read(region.results)
 
 
 def touched(equation: Equation) -> set[Value]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tracegrad.traces.checks import check_divisor
 from tracegrad.traces.expressions import bind, evaluate, make_function
 from tracegrad.traces.objects import (
     get_item,
@@ -100,6 +101,7 @@ def _updated(
         after = update(machine.outside.opened(machine.builder, value))
         if after is not NotImplemented:
             return after
+    check_divisor(machine.memory, type(kind), before, value)
     return BINARY[type(kind)](before, value)
 
 

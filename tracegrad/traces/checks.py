@@ -7,8 +7,11 @@ one: that of the exception, or the nearest that it derives from.
 
 from __future__ import annotations
 
+import ast
 import builtins
 from typing import Any, cast
+
+import numpy as np
 
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Literal, Operand
@@ -17,6 +20,10 @@ from tracegrad.primitives.control import check
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.tracer import Tracer
 
+_DIVISIONS: dict[type[ast.operator], str] = {
+    ast.FloorDiv: "integer division or modulo by zero",
+    ast.Mod: "integer modulo by zero",
+}
 # What Python and NumPy raise because of a value; another exception while tracing says
 # that the program is wrong, or that tracegrad can't trace it.
 VALUE_ERRORS = (
@@ -49,6 +56,28 @@ def emit_check(
         )
     params = {"kind": known.__name__, "message": message}
     memory.builder.emit(check, (predicate,), params)
+
+
+def check_divisor(memory: Memory, kind: type[ast.operator], left: Any, by: Any) -> None:
+    """Raise as Python does where one of its integers is divided by zero.
+
+    NumPy's integers give zero then, and floats what IEEE 754 says.
+    """
+    message = _DIVISIONS.get(kind)
+    if message is None or not (_is_integer(left) and isinstance(by, Tracer)):
+        return
+    if not _is_integer(by) or by.dtype.kind != "i":
+        return
+    form = memory.bounds.affine(by.operand)
+    if not (memory.bounds.proves(form - 1) or memory.bounds.proves(-form - 1)):
+        emit_check(memory, by != 0, ZeroDivisionError, message)
+
+
+def _is_integer(x: Any) -> bool:
+    """Whether it is an integer of Python's, not of NumPy's."""
+    if isinstance(x, Tracer):
+        return x.weak and not x.ndim and x.dtype.kind in "ib"
+    return isinstance(x, int) and not isinstance(x, np.generic)
 
 
 def builtin_kind(kind: type[BaseException]) -> type[BaseException]:

@@ -28,7 +28,7 @@ def exchanged_refs(memory: Memory, entries: list[Carried]) -> list[Carried]:
     bases = {c.entry.base: c for c in entries if _is_ref(c.entry)}
     found: dict[int, Carried] = {}
     for c in entries:
-        if c.exchanged or c.end is c.entry:
+        if c.exchanged or c.end is c.entry or not isinstance(c.entry, Tracer):
             continue
         other = bases.get(c.end.base) if _is_ref(c.end) else known.get(id(c.end))
         if other is None or not (_is_ref(c.entry) or _is_ref(other.entry)):

@@ -17,6 +17,7 @@ import numpy as np
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.traces import stores
 from tracegrad.traces.branches import choose
+from tracegrad.traces.checks import check_divisor
 from tracegrad.traces.conditions import condition, opposite
 from tracegrad.traces.finder import nested_code
 from tracegrad.traces.names import assigned
@@ -84,6 +85,7 @@ def _slice(node: ast.Slice, frame: Frame) -> slice:
 def _binary(node: ast.BinOp, frame: Frame) -> Any:
     left, right = evaluate(node.left, frame), evaluate(node.right, frame)
     frame.at(node.lineno)
+    check_divisor(frame.machine.memory, type(node.op), left, right)
     try:
         result = BINARY[type(node.op)](left, right)
     except TypeError:

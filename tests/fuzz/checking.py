@@ -1,0 +1,452 @@
+"""One program through the public API: reverse, forward, differences, plain Python.
+
+A program is the source of a module with a function ``f``. It is run as it is; compiled;
+pulled back and pushed forward, with every array it may write to among the results. All
+of that has to agree, at two points, and at sizes where Python raises an exception the
+same one has to be raised.
+"""
+
+from __future__ import annotations
+
+import copy
+import linecache
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from codegen import jit as backend
+from codegen import numba_compiler
+from codegen.workspace import allocate
+from tracegrad import grad, jit, jvp, pytree, vjp
+from tracegrad.errors import TracegradError
+from tracegrad.specialisation import Specialisation
+from tracegrad.traces.evaluate import evaluate
+
+_names = count()
+_RAISED = (IndexError, ValueError, ArithmeticError)
+
+
+class Disagreement(AssertionError):
+    """Two ways to compute the same thing differ. ``kind`` says which, for shrinking."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+class Unsuitable(Exception):
+    """A program whose numbers explode, or that is refused: nothing to compare."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is checked.
+
+    source: of a module with a function ``f``.
+    arguments: makes arguments from a generator of random numbers and a size.
+    seed: of arguments, weights and directions.
+    sizes: further ones, small, at which exceptions may be due.
+    second: whether the second order is checked.
+    until: the kind of disagreement that is looked for; what comes later isn't tried.
+    compiled: whether kernels are compiled by Numba, or run as plain Python.
+    """
+
+    source: str
+    arguments: Callable[[np.random.Generator, int], list[Any]]
+    seed: int = 0
+    size: int = 5
+    sizes: tuple[int, ...] = (0, 1, 2, 3)
+    second: bool = False
+    until: str = ""
+    compiled: bool = False
+
+    def function(self) -> Callable[..., Any]:
+        """A function whose results are those of ``f`` and the arrays it was given."""
+        return load(self.source)
+
+
+def load(source: str) -> Callable[..., Any]:
+    """Run a module's source, so that its functions can be traced; its ``whole``."""
+    name = f"<fuzz {next(_names)}>"
+    head = next(line for line in source.splitlines() if line.startswith("def f("))
+    parameters = head[len("def f(") : head.index(")")]
+    floats = [p for p in parameters.split(", ") if p not in "cpqm"]
+    text = (
+        f"{source}\n\ndef whole({parameters}):\n"
+        f"    returned = f({parameters})\n"
+        f"    return returned, {', '.join(floats)}\n"
+    )
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {"__name__": "fuzzed"}
+    exec(compile(text, name, "exec"), namespace)
+    return namespace["whole"]
+
+
+# --- how kernels run -----------------------------------------------------------------
+
+
+@contextmanager
+def running(*, compiled: bool, seconds: int = 60) -> Iterator[None]:
+    """Kernels kept nowhere, memory poisoned, perhaps as plain Python; no endless loop.
+
+    What a kernel forgets to write, or reads too early, is NaN.
+    """
+    allocated = Specialisation._allocated
+
+    def poisoned(self: Any, *args: Any) -> Any:
+        arrays = allocated(self, *args)
+        for array in arrays:
+            array.fill(np.nan if array.dtype.kind == "f" else -(2**30))
+        return arrays
+
+    def arena(words: int) -> Any:
+        found = allocate(words)
+        found.fill(np.nan)
+        return found
+
+    build = backend.build
+    options = backend.Options(keep=False)
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(Specialisation, "_allocated", poisoned))
+        stack.enter_context(patch.object(backend, "take", arena))
+        stack.enter_context(
+            patch.object(
+                backend, "build", lambda kernel: build(kernel, options=options)
+            )
+        )
+        if not compiled:
+            stack.enter_context(patch.object(numba_compiler, "disabled", lambda: True))
+        stack.enter_context(_limited(seconds))
+        stack.enter_context(np.errstate(all="ignore"))
+        yield
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    def late(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# --- the checks ----------------------------------------------------------------------
+
+
+def check(program: Program) -> None:
+    """Compare all ways to run and to differentiate a program.
+
+    Raises:
+        Disagreement: if any two differ.
+        Unsuitable: if there is nothing to compare.
+    """
+    with running(compiled=program.compiled):
+        whole = program.function()
+        runs = Runs(program, whole)
+        for seed in (program.seed, program.seed + 1):
+            runs.at(seed, program.size, differences=True)
+        for size in program.sizes:
+            runs.at(program.seed, size, differences=False)
+        if program.second:
+            runs.second_order(program.seed)
+
+
+class Runs:
+    """A function and its compiled variants."""
+
+    def __init__(self, program: Program, whole: Callable[..., Any]) -> None:
+        self.program = program
+        self.whole = whole
+        self.compiled = jit(whole)
+        self.written = False
+
+    def arguments(self, seed: int, size: int) -> list[Any]:
+        return self.program.arguments(np.random.default_rng([seed, size]), size)
+
+    def at(self, seed: int, size: int, *, differences: bool) -> None:
+        """Check at a point."""
+        arguments = self.arguments(seed, size)
+        expected = plain(self.whole, arguments)
+        if isinstance(expected, Exception):
+            if differences:
+                raise Unsuitable(f"raises {type(expected).__name__}")
+            self._raises(arguments, expected)
+            return
+        if not moderate(expected):
+            if differences:
+                raise Unsuitable("numbers explode")
+            return
+        if differences and not self.written:
+            self.written = True
+            self._writes(arguments, expected)
+        early = self.program.until in ("value", "crash of value", "arguments written")
+        if not early and any(map(is_float, pytree.leaves(expected))):
+            self._products(seed, arguments, expected, differences)
+
+    def _writes(self, arguments: list[Any], expected: Any) -> None:
+        """Compiled as it is, it writes to its arguments as Python does."""
+        given = copy.deepcopy(arguments)
+        found = traced(lambda: self.compiled(*given), "value")
+        same("value", expected, found, single=_single(arguments))
+        arrays = [x for x in given if np.ndim(x) and is_float(x)]
+        same("arguments written", list(expected[1:]), arrays, single=_single(given))
+
+    def _raises(self, arguments: list[Any], expected: Exception) -> None:
+        try:
+            self.compiled(*copy.deepcopy(arguments))
+        except TracegradError as error:
+            raise Unsuitable(f"refused: {error.what}") from None
+        except Exception as error:
+            if isinstance(error, _RAISED) and isinstance(expected, _RAISED):
+                return  # of several that are due, which comes first may differ
+            raise Disagreement(
+                "exception", f"{expected!r} of Python, {error!r} of ours"
+            ) from error
+        raise Disagreement("exception", f"{expected!r} of Python, nothing of ours")
+
+    def _products(
+        self, seed: int, arguments: list[Any], expected: Any, differences: bool
+    ) -> None:
+        rng = np.random.default_rng([seed, 7])
+        weights = direction_like(expected, rng)
+        direction = direction_like(tuple(arguments), rng)
+        given = copy.deepcopy(arguments)
+        value, pull = traced(lambda: vjp(self.whole, *given), "vjp")
+        single = _single(arguments)
+        same("value of vjp", expected, value, single=single)
+        bars = traced(lambda: pull(weights), "pullback")
+        pushed, dots = traced(
+            lambda: jvp(self.whole, tuple(given), direction), "pushforward"
+        )
+        same("value of jvp", expected, pushed, single=single)
+        same("arguments afterwards", arguments, given, exact=True)
+        same("second call", bars, pull(weights), exact=True)
+        self._by_evaluation(pull.kernel, bars, (tuple(given), weights), single)
+        reverse, scale = inner(direction, bars)
+        forward, other = inner(weights, dots)
+        scale = max(scale, other, 1.0)
+        limit = 2e-3 if single else 1e-8
+        if not abs(reverse - forward) <= limit * scale:
+            raise Disagreement("reverse and forward", f"{reverse!r} and {forward!r}")
+        if differences and not single:
+            slope = difference(self.whole, arguments, direction, weights)
+            if slope is not None and not abs(slope - forward) <= 1e-4 * scale:
+                raise Disagreement("differences", f"{slope!r}, not {forward!r}")
+
+    def _by_evaluation(
+        self, kernel: Any, found: Any, arguments: Any, single: bool
+    ) -> None:
+        """The graph that was lowered, evaluated by NumPy."""
+        spec = kernel._last
+        leaves = pytree.leaves((arguments, {}))
+        results = evaluate(spec.graph, spec._inputs(leaves))
+        outputs = [
+            o.value if o.type is None else results[o.result]
+            for o in spec.traced.outputs
+        ]
+        expected = pytree.unflatten(spec.traced.tree, outputs)
+        same("lowering", expected, found, single=single, scaled=True)
+
+    def second_order(self, seed: int) -> None:
+        """The gradient of a weighted sum, along a direction and differentiated."""
+        arguments = self.arguments(seed, self.program.size)
+        if _single(arguments):
+            return
+        rng = np.random.default_rng([seed, 11])
+        expected = plain(self.whole, arguments)
+        weights = direction_like(expected, rng)
+        direction = direction_like(tuple(arguments), rng)
+        places = tuple(k for k, d in enumerate(direction) if d is not None)
+        total = weighted(self.whole, weights)
+        gradient = grad(total, argnums=places)
+
+        def along(*args: Any) -> Any:
+            """The gradient along the direction: a function to differentiate again."""
+            bars = gradient(*args)
+            terms = [
+                np.sum(b * direction[k]) for b, k in zip(bars, places, strict=True)
+            ]
+            return sum(terms[1:], terms[0])
+
+        curved = traced(
+            lambda: jvp(along, tuple(arguments), direction)[1], "second order"
+        )
+        again = traced(lambda: grad(along, argnums=places)(*arguments), "second order")
+        found, scale = inner([direction[k] for k in places], again)
+        scale = max(scale, 1.0)
+        if not abs(curved - found) <= 1e-7 * scale:
+            raise Disagreement("second orders", f"{curved!r} and {found!r}")
+        slope = difference(along, arguments, direction, 1.0)
+        if slope is not None and not abs(slope - found) <= 1e-3 * scale:
+            raise Disagreement("second differences", f"{slope!r}, not {found!r}")
+
+
+def weighted(whole: Callable[..., Any], weights: Any) -> Callable[..., Any]:
+    """The sum of all results, each element with its own weight."""
+    factors = [w for w in _all_leaves(weights)]
+
+    def total(*args: Any) -> Any:
+        result = 0.0
+        outputs = [x for x in pytree.leaves(whole(*args))]
+        for factor, out in zip(factors, outputs, strict=True):
+            if factor is not None:
+                result = result + np.sum(factor * out)
+        return result
+
+    return total
+
+
+def _all_leaves(weights: Any) -> list[Any]:
+    if isinstance(weights, (tuple, list)):
+        return [leaf for part in weights for leaf in _all_leaves(part)]
+    return [weights]
+
+
+# --- running and comparing -----------------------------------------------------------
+
+
+def plain(function: Callable[..., Any], arguments: Any) -> Any:
+    """What Python gives on copies of the arguments: a result, or an exception."""
+    try:
+        with np.errstate(invalid="raise", divide="raise"):
+            return copy.deepcopy(function(*copy.deepcopy(arguments)))
+    except TimeoutError:
+        raise Unsuitable("slow") from None
+    except FloatingPointError:
+        raise Unsuitable("infinite or no numbers") from None
+    except Exception as error:
+        return error
+
+
+def traced(call: Callable[[], Any], what: str) -> Any:
+    """A call that may be refused, but must not fail."""
+    try:
+        return call()
+    except TracegradError as error:
+        if "please report" in str(error) or not error.where:
+            raise Disagreement(f"crash of {what}", str(error)) from error
+        raise Unsuitable(f"refused: {error.what}") from None
+    except TimeoutError:
+        raise Disagreement("timeout", what) from None
+    except Exception as error:
+        raise Disagreement(
+            f"crash of {what}", f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def is_float(x: Any) -> bool:
+    return np.asarray(x).dtype.kind == "f"
+
+
+def _single(arguments: Any) -> bool:
+    return any(np.asarray(x).dtype == np.float32 for x in pytree.leaves(arguments))
+
+
+def moderate(nest: Any) -> bool:
+    """Whether all numbers are finite, and none is large."""
+    return all(
+        np.all(np.abs(np.asarray(x, dtype=float)) < 1e5) for x in pytree.leaves(nest)
+    )
+
+
+def direction_like(nest: Any, rng: np.random.Generator) -> Any:
+    """Random floats in place of floats, None in place of anything else."""
+
+    def one(x: Any) -> Any:
+        if not is_float(x):
+            return None
+        values = rng.uniform(0.3, 1.0, np.shape(x)) * rng.choice(
+            [-1.0, 1.0], np.shape(x)
+        )
+        return np.asarray(values, np.asarray(x).dtype)[()]
+
+    return pytree.map_leaves(one, nest)
+
+
+def inner(a: Any, b: Any) -> tuple[float, float]:
+    """The inner product of two nests, and that of their absolute values."""
+    pairs = [
+        (np.asarray(x, float), np.asarray(y, float))
+        for x, y in zip(_all_leaves(a), _all_leaves(b), strict=True)
+        if x is not None and y is not None and is_float(x)
+    ]
+    products = [x * y for x, y in pairs]
+    total = sum(float(np.sum(p)) for p in products)
+    return total, sum(float(np.sum(np.abs(p))) for p in products)
+
+
+def difference(
+    function: Callable[..., Any], arguments: Any, direction: Any, weights: Any
+) -> float | None:
+    """The slope by central differences; None where the function isn't smooth."""
+
+    def at(step: float) -> float:
+        moved = [
+            x if d is None else x + step * d
+            for x, d in zip(copy.deepcopy(arguments), direction, strict=True)
+        ]
+        result = plain(
+            function,
+            [
+                float(x) if np.ndim(x) == 0 and d is not None else x
+                for x, d in zip(moved, direction, strict=True)
+            ],
+        )
+        if isinstance(result, Exception):
+            return np.nan
+        return inner(weights, result)[0]
+
+    h = 2e-6
+    coarse = (at(2 * h) - at(-2 * h)) / (4 * h)
+    fine = (at(h) - at(-h)) / (2 * h)
+    if not abs(coarse - fine) <= 1e-4 * max(1.0, abs(fine)):
+        return None
+    return fine
+
+
+def same(
+    kind: str,
+    expected: Any,
+    found: Any,
+    *,
+    exact: bool = False,
+    single: bool = False,
+    scaled: bool = False,
+) -> None:
+    """Compare two nests.
+
+    Raises:
+        Disagreement: if they differ.
+    """
+    first, second = _all_leaves(expected), _all_leaves(found)
+    if len(first) != len(second):
+        raise Disagreement(kind, f"{expected!r} and {found!r}")
+    for x, y in zip(first, second, strict=True):
+        if x is None or y is None:
+            if x is not y:
+                raise Disagreement(kind, f"{x!r} and {y!r}")
+            continue
+        a, b = np.asarray(x), np.asarray(y)
+        # A number may be an integer in one path and a float in another.
+        kinds = a.ndim == 0 or a.dtype == b.dtype
+        limit = 0.0 if exact else 1e-3 if single else 1e-9
+        scale = max(1.0, float(np.max(np.abs(a), initial=0.0))) if scaled else 1.0
+        close = a.shape == b.shape and np.allclose(
+            b, a, rtol=limit, atol=limit * scale, equal_nan=True
+        )
+        if not (kinds and close):
+            raise Disagreement(kind, f"{a!r} and {b!r}")
+
+
+__all__ = ["Disagreement", "Program", "Unsuitable", "check", "load", "replace"]

@@ -1,0 +1,46 @@
+"""Programs that a generator found, made as small as they still failed."""
+
+import numpy as np
+
+from tests.programs.record import count, program, scalar, vector
+
+
+@program(vector, scalar, sizes=(3, 5))
+def number_that_an_array_repeats(x, c):
+    """The array is told by its number, which a loop went on to change."""
+    a = c + 1.0
+    z = np.full(x.shape[0], a)
+    b = x * z[0]
+    for t in range(x.shape[0]):
+        a = 0.5 * z[t] * x[t]
+    return a, b
+
+
+@program(vector, scalar, sizes=(3, 5))
+def row_that_repeats_a_number(x, c):
+    a = c + 1.0
+    z = np.full((x.shape[0], x.shape[0]), a)
+    b = c * z[0]
+    for t in range(1, x.shape[0]):
+        a = 0.5 * z[t, t] + x[t]
+    return a, b
+
+
+@program(vector, vector, sizes=(1, 3))
+def new_name_for_an_alias(x, y):
+    """A name that a loop binds first is no part of an exchange."""
+    first = x
+    second = x
+    for t, e in enumerate(y):
+        new = second
+        new[t] = e * e
+        first = second
+    return first
+
+
+@program(vector, count, sizes=(0, 1, 3), smooth=False)
+def integers_divided_by_zero(x, n):
+    q = 7
+    for i in range(x.shape[0]):
+        q = q // (n - i - 1) + 3 % (n - i)
+    return q * 1.0, 5 % n
