@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import linecache
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from codegen import jit as backend
 from codegen import numba_compiler
 from codegen.workspace import allocate
 from tracegrad import grad, jit, jvp, pytree, vjp
-from tracegrad.errors import TracegradError
+from tracegrad.errors import TapeWarning, TracegradError
 from tracegrad.specialisation import Specialisation
 from tracegrad.traces.evaluate import evaluate
 
@@ -124,6 +125,8 @@ def running(*, compiled: bool, seconds: int = 60) -> Iterator[None]:
             stack.enter_context(patch.object(numba_compiler, "disabled", lambda: True))
         stack.enter_context(_limited(seconds))
         stack.enter_context(np.errstate(all="ignore"))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("error", TapeWarning)
         yield
 
 
@@ -207,6 +210,8 @@ class Runs:
             self.compiled(*copy.deepcopy(arguments))
         except TracegradError as error:
             raise Unsuitable(f"refused: {error.what}") from None
+        except TapeWarning as warning:
+            raise Unsuitable(f"refused: {str(warning).splitlines()[1]}") from None
         except Exception as error:
             if isinstance(error, _RAISED) and isinstance(expected, _RAISED):
                 return  # of several that are due, which comes first may differ
@@ -337,6 +342,8 @@ def traced(call: Callable[[], Any], what: str) -> Any:
         if "please report" in str(error) or not error.where:
             raise Disagreement(f"crash of {what}", str(error)) from error
         raise Unsuitable(f"refused: {error.what}") from None
+    except TapeWarning as warning:
+        raise Unsuitable(f"refused: {str(warning).splitlines()[1]}") from None
     except TimeoutError:
         raise Disagreement("timeout", what) from None
     except Exception as error:
