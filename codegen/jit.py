@@ -68,14 +68,10 @@ class Compiled:
 
     @property
     def machine_code(self) -> MachineCode | None:
-        """Where its code is, to call it directly; None if it isn't compiled.
-
-        Nor if it needs an arena, which only ``entry`` brings.
-        """
+        """Where its code is, to call it directly; None if it isn't compiled."""
         from codegen import numba_compiler
 
-        compiled = hasattr(self.function, "overloads")  # else Numba is disabled
-        if not compiled or self.entry is not self.function:
+        if not hasattr(self.function, "overloads"):  # Numba is disabled
             return None
         return numba_compiler.machine_code(self.function)
 

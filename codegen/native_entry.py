@@ -48,7 +48,7 @@ def native_entry(
         raise Unsupported("another interpreter")
     code = compiled.machine_code
     if code is None:
-        raise Unsupported("not compiled, or with a workspace")
+        raise Unsupported("not compiled")
     writer = Writer(compiled.kernel, call, code, general)
     text = writer.text()
     keep = (compiled.function, *writer.objects)

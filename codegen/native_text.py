@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from codegen import cpython
+from codegen.arena import workspace_size
 from codegen.loop_ir import (
     Array,
     Const,
@@ -40,6 +41,7 @@ from codegen.native_call import (
     Unsupported,
 )
 from codegen.native_lines import Lines
+from codegen.workspace import give, take
 
 _LLVM = {"float64": "double", "float32": "float", "int64": "i64", "int32": "i32"}
 _SIZES = {"add": "add", "subtract": "sub", "multiply": "mul"}
@@ -62,7 +64,6 @@ class Writer(Lines):
         self._sizes: dict[str, str] = {}
         self._ranges: list[tuple[str, str]] = []  # where each array starts and ends
         self._general = self.object(general)
-        self._contiguous = self.object(np.ascontiguousarray)
         self._ndarray = self.object(np.ndarray)
 
     def text(self) -> str:
@@ -184,8 +185,7 @@ class Writer(Lines):
         before = self.block
         self.branch(self._has_flags(thing, _READY), ready, copied)
         self.label(copied)
-        function = self.constant(self._contiguous)
-        copy = self.value(f"call ptr @PyObject_CallOneArg(ptr {function}, ptr {thing})")
+        copy = self._call_one(np.ascontiguousarray, thing)
         self.require(f"icmp ne ptr {copy}, null")
         self.line(f"store ptr {copy}, ptr {own}")
         self.require(self._has_flags(copy, _READY))
@@ -346,12 +346,20 @@ class Writer(Lines):
             case Op(operation, (left, right)) if operation in _SIZES:
                 a, b = self._size(left), self._size(right)
                 return self.value(f"{_SIZES[operation]} i64 {a}, {b}")
+            case Op("maximum", (left, right)):
+                a, b = self._size(left), self._size(right)
+                return self.value(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
+            case Op("floor_divide", (left, Const(divisor))):
+                power = int(divisor).bit_length() - 1
+                if int(divisor) == 1 << power:
+                    return self.value(f"ashr i64 {self._size(left)}, {power}")
         raise Unsupported(f"a size: {size}")
 
     # --- the kernel and its results ------------------------------------------------
 
     def _run(self) -> list[tuple[str, str]]:
         """Call the kernel; where each scalar is that it returns, with its dtype."""
+        arena = self._arena()
         kinds = tuple(kind for kind, _ in self._passed)
         dtypes = tuple(result.dtype for result in self._kernel.results)
         if kinds != self._code.parameters or dtypes != self._code.results:
@@ -369,6 +377,9 @@ class Writer(Lines):
         status = self.value(f"call i32 {function}({arguments})")
         if loops:
             self.line(f"call void @PyEval_RestoreThread(ptr {thread})")
+        if arena:
+            back = self._call_one(give, arena)
+            self.line(f"call void @Py_DecRef(ptr {back})")
         self.require(f"icmp eq i32 {status}, 0")
         found: list[tuple[str, str]] = []
         offset = 0
@@ -379,6 +390,26 @@ class Writer(Lines):
             found.append((dtype, place))
             offset += width
         return found
+
+    def _arena(self) -> str | None:
+        """Take the scratch memory that the kernel needs, and pass it."""
+        words = workspace_size(self._kernel)
+        if words == Const(0, "int64"):
+            return None
+        count = self.value(f"call ptr @PyLong_FromLongLong(i64 {self._size(words)})")
+        self.line(f"store ptr {count}, ptr {self.temporary()}")
+        self.require(f"icmp ne ptr {count}, null")
+        arena = self._call_one(take, count)
+        self.line(f"store ptr {arena}, ptr {self.temporary()}")
+        self.require(f"icmp ne ptr {arena}, null")
+        self._passed += self._parts(arena, "float64", 1)
+        return arena
+
+    def _call_one(self, function: Callable[..., Any], argument: str) -> str:
+        called = self.constant(self.object(function))
+        return self.value(
+            f"call ptr @PyObject_CallOneArg(ptr {called}, ptr {argument})"
+        )
 
     def _build(self, result: Result, scalars: Any, arrays: list[str]) -> str:
         """A new reference to what is returned."""

@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from codegen import cpython
+from codegen import cpython, workspace
 from tracegrad import grad, jit, value_and_grad
 from tracegrad.errors import DTypeError
 
@@ -230,6 +230,34 @@ def test_calls_that_raise_keep_nothing():
         gc.collect()
         blocks.append(sys.getallocatedblocks())
     assert blocks[1] - blocks[0] < 400  # of 500 calls
+
+
+def test_a_kernel_with_scratch_takes_it_and_gives_it_back():
+    def swing(start, n):
+        x = start[0]
+        for _ in range(n):
+            x = x + 0.1 * np.sin(x)
+            assert x < 9.0, "too far"
+        return x
+
+    f = value_and_grad(swing)
+    x = np.array([0.5])
+    expected = f(x, 50)
+    assert direct(f)
+    assert "workspace" in f.source
+    for n in (0, 7, 500, 50):
+        value, bar = f(x, n)
+        assert f(x, n)[0] == value
+    assert (value, bar[0]) == (expected[0], expected[1][0])
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="too far"):
+            f(20.0 * x, 5)
+    f(x, 50)
+    arenas = workspace._POOL.free
+    before = len(arenas)
+    for _ in range(100):
+        f(x, 50)
+    assert len(arenas) == before
 
 
 def test_threads_run_side_by_side():
