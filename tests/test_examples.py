@@ -1,10 +1,13 @@
 """Each example runs as a newcomer would run it, and says that it succeeded."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import tracegrad.tape as torch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -14,6 +17,16 @@ CLOSING_LINE = {
     "lynx_hare.py": "the compiled gradient fits",
     "nist_misra1a.py": "agrees with NIST",
 }
+
+
+TAPE = sorted(path.name for path in (EXAMPLES / "tape").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", TAPE)
+def test_tape_example(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "tape" / name), run_name="__main__")
+    assert torch.is_grad_enabled()
 
 
 def test_every_example_is_listed():

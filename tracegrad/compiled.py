@@ -16,12 +16,11 @@ from logging import DEBUG
 from types import MethodType
 from typing import Any, Literal
 
-import numpy as np
-
 from codegen.errors import GuardFailed
 from tracegrad import pointers, pytree
 from tracegrad.arguments import Binder
 from tracegrad.direct_call import direct_call
+from tracegrad.eager import copy_out
 from tracegrad.errors import ArgumentError, TapeWarning, TracegradError, TracingError
 from tracegrad.fast_call import fast_call
 from tracegrad.ir.printer import print_graph
@@ -31,6 +30,7 @@ from tracegrad.nopython import nopython, numba_type
 from tracegrad.pickling import Recipe, reduced
 from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
+from tracegrad.tape.picture import graph_dot
 from tracegrad.tape.value import Value
 from tracegrad.traces.escapes import defect, is_defect
 from tracegrad.traces.inputs import Leaf, describe, identifier
@@ -242,18 +242,9 @@ class Compiled(functools.partial[Any]):
                 todo='Leave out mode="tape", and pass NumPy arrays.',
             )
         result = self._eager(*args, **kwargs)
-        if out is None:
-            return result
-        assert self._out is not None
-        found, tree = pytree.flatten(self._out(result))
-        buffers = pytree.matched(tree, out)
-        if buffers is None:
-            raise ArgumentError(
-                "out= doesn't fit the result.",
-                todo="Pass an array for each array of the result, in the same nest.",
-            )
-        for buffer, values in zip(buffers, found, strict=True):
-            np.copyto(buffer, values)
+        if out is not None:
+            assert self._out is not None
+            copy_out(self._out(result), out)
         return result
 
     def _fall_back(
@@ -441,6 +432,17 @@ class Compiled(functools.partial[Any]):
     def graph(self) -> Text:
         """What that kernel computes, in the intermediate representation."""
         return Text(print_graph(self._used().graph))
+
+    def picture(self) -> Any:
+        """A drawing of the graph of the kernel used last, for notebooks.
+
+        Returns:
+            A ``graphviz.Digraph``; its ``.source`` is DOT text.
+
+        Raises:
+            ImportError: without the graphviz library.
+        """
+        return graph_dot(self._used().graph)
 
     def source_for(self, *args: Any, **kwargs: Any) -> Text:
         """The Python source of the kernel for arguments like these."""

@@ -332,3 +332,20 @@ def _rows(run: Run, number: int) -> list[Any]:
             whole = np.stack(column).reshape((*shape, *x.shape))
         blocks.append(run.out(whole))
     return blocks
+
+
+def copy_out(result: Any, out: Any) -> None:
+    """Write a nest of results to the arrays of ``out=``.
+
+    Raises:
+        ArgumentError: if the nests differ.
+    """
+    found, tree = pytree.flatten(result)
+    buffers = pytree.matched(tree, out)
+    if buffers is None:
+        raise ArgumentError(
+            "out= doesn't fit the result.",
+            todo="Pass an array for each array of the result, in the same nest.",
+        )
+    for buffer, values in zip(buffers, found, strict=True):
+        np.copyto(buffer, values)

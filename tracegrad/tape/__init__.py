@@ -163,6 +163,7 @@ from tracegrad.tape.modes import (
     no_grad,
     set_grad_enabled,
 )
+from tracegrad.tape.picture import graph_dot, make_dot
 from tracegrad.tape.shaping import (
     broadcast_to,
     cat,
@@ -275,6 +276,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "graph_dot",
     "gt",
     "hypot",
     "index_select",
@@ -307,6 +309,7 @@ __all__ = [
     "logsumexp",
     "long",
     "lt",
+    "make_dot",
     "manual_seed",
     "masked_fill",
     "masked_select",
