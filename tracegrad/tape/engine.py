@@ -16,7 +16,7 @@ import numpy as np
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.structural import reduce_sum, reshape
 from tracegrad.tape.modes import enable_grad, is_anomaly_enabled, no_grad
-from tracegrad.tape.node import ManyNode, Node, Port
+from tracegrad.tape.node import Node, Port
 from tracegrad.tape.taps import observed, pass_through
 from tracegrad.tape.value import Value, made
 
@@ -122,17 +122,18 @@ class _Sweep:
 
     def all_nodes(self) -> None:
         heap, bars, add, tensor = self._heap, self._bars, self._add, self._tensor
-        checks = is_anomaly_enabled()
+        checks, targets, owned = is_anomaly_enabled(), self._targets, self._owned
         heapify(heap)
         while heap:
             node = heappop(heap)[1]
             bar = bars.pop(node)
-            self._owned.discard(node)
-            if isinstance(node, ManyNode):
+            if owned:
+                owned.discard(node)
+            if type(node) is not Node:
                 bar = self._bars_of(node, bar)
             elif node.taps is not None:
                 bar = pass_through(node.taps, bar)
-            if self._targets is not None and node in self._targets:
+            if targets is not None and node in targets:
                 self._found[node] = bar
                 if self._needed is not None and node not in self._needed:
                     continue
@@ -144,10 +145,10 @@ class _Sweep:
             for edge, contribution in zip(node.edges, pulled, strict=True):
                 if edge is not None and contribution is not None:
                     add(edge, contribution)
-            if not self._keep:
+            if not self._keep and (node.saved or type(node) is not Node):
                 node.release()
 
-    def _bars_of(self, node: ManyNode, ports: dict[int, Port]) -> list[Any]:
+    def _bars_of(self, node: Any, ports: dict[int, Port]) -> list[Any]:
         """The cotangents of all results of a node, None where there is none."""
         found: list[Any] = [None] * len(node.ports)
         for number, port in ports.items():

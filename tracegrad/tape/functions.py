@@ -28,6 +28,7 @@ from tracegrad.primitives import composite, special, structural
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import reductions as red
 from tracegrad.tape.node import Node
+from tracegrad.tape.operators import unary
 from tracegrad.tape.plans import backward_name
 from tracegrad.tape.record import View, detached
 from tracegrad.tape.value import Value, made
@@ -58,9 +59,12 @@ def checked(name: str, *inputs: Any) -> None:
 
 
 def _unary(primitive: Primitive) -> Callable[..., Any]:
+    apply = unary(primitive)
+
     def function(input: Any) -> Any:
-        checked(primitive.name, input)
-        return primitive(input)
+        if not isinstance(input, Value):
+            checked(primitive.name, input)
+        return apply(input)
 
     function.__name__ = primitive.name
     return function

@@ -118,9 +118,35 @@ def _reflected(primitive: Primitive) -> Callable[[Any, Any], Any]:
     return method
 
 
-def _unary(primitive: Primitive) -> Callable[[Any], Any]:
+def unary(primitive: Primitive) -> Callable[[Any], Any]:
+    """A function of one tensor, by the same short way."""
+    plan = plan_for(primitive, 1, (True,), _NOTHING)
+    function = primitive.numpy
+    operand, result_too = 0 in plan.needs, OUT in plan.needs
+    check = primitive.rule is None or plan.arrays is None
+
     def method(self: Any) -> Any:
-        return apply(primitive, (self,), _NOTHING)
+        edge = self._edge
+        if edge is not None and type(edge) is not Node:
+            edge = _edge(self, edge)
+        if edge is None or check or self._extra or not is_grad_enabled():
+            return apply(primitive, (self,), _NOTHING)
+        out = function(self._array)
+        if not out.ndim:
+            out = out[()]
+        result = made(self._result, out, None)
+        saved: tuple[Any, ...] = ()
+        stamps: tuple[Any, ...] = ()
+        if operand:
+            saved = (self._array,)
+            stamps = (self._cell, self._cell[0], 0)
+        if result_too:
+            saved = (*saved, out)
+            stamps = (*stamps, result._cell, 0, OUT)
+        result._edge = Node(
+            plan, _NOTHING, (edge,), saved, stamps, out.shape, out.dtype
+        )
+        return result
 
     return method
 
@@ -136,11 +162,11 @@ class Operators(Value):
     __array_priority__ = 1000.0
 
     __add__ = _arithmetic(ew.add, operator.add)
-    __radd__ = _reflected(ew.add)
+    __radd__ = __add__  # of a number: the order makes no difference
     __sub__ = _arithmetic(ew.subtract, operator.sub)
     __rsub__ = _reflected(ew.subtract)
     __mul__ = _arithmetic(ew.multiply, operator.mul)
-    __rmul__ = _reflected(ew.multiply)
+    __rmul__ = __mul__
     __truediv__ = _arithmetic(ew.divide, operator.truediv)
     __rtruediv__ = _reflected(ew.divide)
     __floordiv__ = _general(ew.floor_divide)
@@ -165,9 +191,9 @@ class Operators(Value):
     __ge__ = _general(cmp.greater_equal)
     __eq__ = _general(cmp.equal)
     __ne__ = _general(cmp.not_equal)
-    __neg__ = _unary(ew.negative)
-    __abs__ = _unary(ew.absolute)
-    __invert__ = _unary(cmp.invert)
+    __neg__ = unary(ew.negative)
+    __abs__ = unary(ew.absolute)
+    __invert__ = unary(cmp.invert)
     # Elementwise == notwithstanding, a tensor is found in a dict by identity.
     __hash__ = object.__hash__
 
