@@ -1,6 +1,6 @@
 """Gradients of the corpus's programs as C, compiled at once, against differences."""
 
-import os
+import platform
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_gradients_in_c(tmp_path):
     except CompilerError:
         pytest.skip("there is no C compiler")
     cases = {program.name: Case(program) for program in CHOSEN}
-    native = "native" if os.uname().machine in ("x86_64", "aarch64") else None
+    native = "native" if platform.machine() in ("x86_64", "aarch64") else None
     files = export_c(
         {name: case.gradient for name, case in cases.items()},
         [case.arguments for case in cases.values()],

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,7 @@ def compiler():
 def library(compiler, tmp_path_factory):
     functions = {name: function for name, (function, _) in FUNCTIONS.items()}
     signatures = [signature for _, signature in FUNCTIONS.values()]
-    native = "native" if os.uname().machine in ("x86_64", "aarch64") else None
+    native = "native" if platform.machine() in ("x86_64", "aarch64") else None
     directory = tmp_path_factory.mktemp("library")
     return export_c(
         functions, signatures, directory, "model", build=True, march=native,
@@ -265,14 +266,14 @@ def run_main(compiler, directory, *flags):
 
 def test_a_c_program_prints_our_gradient(compiler, example):
     value, gradient = LYNX(*ARGUMENTS)
-    flags = ["-march=native"] if os.uname().machine == "x86_64" else []
+    flags = ["-march=native"] if platform.machine() == "x86_64" else []
     assert run_main(compiler, example, *flags) == [value, *gradient]
     # No undefined behaviour, no byte beyond the workspace.
     sanitised = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     assert run_main(compiler, example, *flags, *sanitised) == [value, *gradient]
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="for x86-64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="for x86-64")
 def test_another_processor_gives_the_same_up_to_rounding(compiler, example):
     """Without fused multiply-adds exp and log may round once more."""
     value, gradient = LYNX(*ARGUMENTS)

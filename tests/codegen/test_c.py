@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import re
 import subprocess
 from dataclasses import replace
@@ -212,7 +213,7 @@ def loaded(compiler, tmp_path_factory):
 
 def native():
     """Numba compiles for this processor; so must C, to round alike."""
-    return "native" if os.uname().machine in ("x86_64", "aarch64") else None
+    return "native" if platform.machine() in ("x86_64", "aarch64") else None
 
 
 def count_inputs(kernel):

@@ -283,7 +283,8 @@ class _Function:
             yield f"    np.copyto({self._given(k)}, {results[result]})"
         types = [r.type.dtype for r in self.made.program.graph.results]
         display = _display(self.made.results, results, types)
-        yield from _lines(f"return {display}", "    ")
+        if display != "None":
+            yield from _lines(f"return {display}", "    ")
 
 
 def _records(nest: Nest) -> Iterator[dict[str, Any]]:
