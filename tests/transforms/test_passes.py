@@ -14,6 +14,7 @@ from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
 from tracegrad.transforms.licm import licm
 from tracegrad.transforms.mincut import UNCUTTABLE, Network
+from tracegrad.transforms.order import forwards
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.pipeline import OPTIMISE, PREPARE, run
 from tracegrad.transforms.regions import Structure
@@ -494,3 +495,43 @@ def test_cells_that_may_be_the_same_have_no_window():
     ):
         graph = same_values(rotate, staged(program, *kinds), *arguments)
         assert body(graph).count("accumulate") == 2
+
+
+# --- order -------------------------------------------------------------------------
+
+
+def directions(graph):
+    return [e.params["reversed"] for e in graph.walk() if e.primitive is for_]
+
+
+def backwards(body):
+    """A copy of x after a loop, which runs backwards, over its cells."""
+
+    def program(x):
+        y = x.copy()
+        loop(1, x.shape[0], lambda i: body(x, y, i), reversed=True)
+        return y.tracer_of()
+
+    return staged(program, "f1")
+
+
+def test_a_reversed_loop_over_cells_of_its_own_runs_forwards():
+    def body(x, y, i):
+        y[i] = y[i] * 2.0
+        y.add(0, x[i])
+
+    def only_own(x, y, i):
+        y[i] = y[i] * 2.0 + x[i - 1]
+
+    for body_, expected in ((body, True), (only_own, False)):
+        graph = same_values(forwards, backwards(body_), rng.normal(size=5))
+        assert directions(graph) == [expected]
+
+
+def test_a_reversed_loop_that_reads_its_neighbour_stays_reversed():
+    def body(x, y, i):
+        y[i] = y[i] * 2.0
+        y[i - 1] = y[i]
+
+    graph = same_values(forwards, backwards(body), rng.normal(size=5))
+    assert directions(graph) == [True]

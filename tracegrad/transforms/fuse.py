@@ -7,15 +7,12 @@ twice. (Loops over array expressions are fused when they are lowered.)
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-
-from tracegrad.ir.graph import Equation, Graph, Operand, Value
-from tracegrad.primitives import elementwise as ew
+from tracegrad.ir.graph import Equation, Graph, Value
 from tracegrad.primitives import refs
 from tracegrad.primitives.control import for_
 from tracegrad.transforms.cse import cse
 from tracegrad.transforms.licm import sizes_named_in
+from tracegrad.transforms.order import is_order_free, refs_written
 from tracegrad.transforms.regions import (
     adopt,
     body_of,
@@ -23,7 +20,6 @@ from tracegrad.transforms.regions import (
     carried,
     clone,
     is_ref,
-    regions_in,
     set_carried,
     substitute_everywhere,
     walk_in,
@@ -66,7 +62,7 @@ def _fuse_all(graph: Graph) -> bool:
 def _fuse_once(graph: Graph) -> bool:
     loops = [e for e in graph.equations if e.primitive is for_]
     for k, later in enumerate(loops):
-        if not _is_order_free(later):
+        if not is_order_free(later):
             continue
         for earlier in loops[:k]:
             if _same_range(earlier, later):
@@ -99,45 +95,15 @@ def _is_named(loop: Equation) -> bool:
 # --- when it is allowed ------------------------------------------------------------
 
 
-def _is_order_free(loop: Equation) -> bool:
-    """Whether iterations only add to what they share."""
-    body = body_of(loop)
-    if loop.params["stops"]:
-        return False
-    uses = Counter(_operands(body))
-    for c in carried(loop):
-        made = c.next.definition if isinstance(c.next, Value) else None
-        if made is None or made.outputs[0].graph is not body or uses[c.param] != 1:
-            return False
-        first, *_ = made.inputs
-        adds = made.primitive is ew.add and c.param in made.inputs
-        if not adds and not (made.primitive is ew.subtract and first is c.param):
-            return False
-        if uses[c.next] != 1:
-            return False
-    own = {g for region in loop.regions for g in regions_in(region)}
-    shared = {r for r in _written([loop]) if r.graph not in own}
-    return all(_only_adds(e, shared) for e in body.walk())
-
-
-def _only_adds(equation: Equation, shared: set[Value]) -> bool:
-    """Whether an equation leaves shared Refs alone, other than adding to them."""
-    if equation.primitive is refs.accumulate:
-        return True
-    if equation.primitive.effect == "check":
-        return False
-    return not any(x in shared for x in equation.inputs)
-
-
 def _movable(graph: Graph, earlier: Equation, later: Equation) -> list[Equation] | None:
     """What must move before the earlier loop for the later to join; None if can't."""
     start, end = graph.equations.index(earlier), graph.equations.index(later)
     between = graph.equations[start + 1 : end]
-    before, reads, writes = _written([earlier]), _read(later), _written([later])
+    before, reads, writes = refs_written([earlier]), _read(later), refs_written([later])
     if before & (reads | writes) or writes & _read(earlier):
         return None
     for equation in between:
-        if _written([equation]) & (reads | writes) or writes & _read(equation):
+        if refs_written([equation]) & (reads | writes) or writes & _read(equation):
             return None
     moved: list[Equation] = []
     todo = [*captured(later)]
@@ -156,19 +122,6 @@ def _movable(graph: Graph, earlier: Equation, later: Equation) -> list[Equation]
     return [e for e in between if e in moved]
 
 
-def _written(equations: Iterable[Equation]) -> set[Value]:
-    found = {written(inner) for e in equations for inner in walk_in(e)}
-    # A loop that carries Refs may write them under other names.
-    carried_ = {
-        c.initial
-        for e in equations
-        for inner in walk_in(e)
-        for c in carried(inner)
-        if is_ref(c.initial)
-    }
-    return {r for r in found | carried_ if isinstance(r, Value)}
-
-
 def _read(equation: Equation) -> set[Value]:
     """The Refs from which an equation reads."""
     return {
@@ -178,13 +131,6 @@ def _read(equation: Equation) -> set[Value]:
         for x in inner.inputs
         if isinstance(x, Value) and is_ref(x)
     }
-
-
-def _operands(graph: Graph) -> Iterator[Operand]:
-    for region in regions_in(graph):
-        for equation in region.equations:
-            yield from equation.inputs
-        yield from region.results
 
 
 # --- doing it ----------------------------------------------------------------------

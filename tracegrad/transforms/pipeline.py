@@ -10,6 +10,7 @@ from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
 from tracegrad.transforms.licm import licm
+from tracegrad.transforms.order import forwards
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.rotate import rotate
 
@@ -27,6 +28,7 @@ OPTIMISE: tuple[Pass, ...] = (
     set_once,
     sink,
     fuse,
+    forwards,
     rotate,
     cse,
     licm,
