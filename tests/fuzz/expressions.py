@@ -68,7 +68,7 @@ REDUCTIONS = """
 """
 
 
-def _templates(text: str) -> list[str]:
+def templates(text: str) -> list[str]:
     """The alternatives of a rule: between bars with a space on both sides, or lines."""
     return [
         t.strip() for line in text.split("\n") for t in line.split(" | ") if t.strip()
@@ -76,11 +76,11 @@ def _templates(text: str) -> list[str]:
 
 
 RULES = {
-    "number": _templates(NUMBERS),
-    "integer": _templates(INTEGERS.replace("} | 1)", "} |1)")),
-    "condition": _templates(CONDITIONS),
-    "vector": _templates(VECTORS),
-    "reduction": _templates(REDUCTIONS),
+    "number": templates(NUMBERS),
+    "integer": templates(INTEGERS.replace("} | 1)", "} |1)")),
+    "condition": templates(CONDITIONS),
+    "vector": templates(VECTORS),
+    "reduction": templates(REDUCTIONS),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz import loops
+from tests.fuzz import arrays, loops
 from tests.fuzz.checking import Disagreement, Program, Unsuitable, check
 
 
@@ -27,6 +27,7 @@ def loop_arguments(rng: np.random.Generator, n: int) -> list[Any]:
 
 
 KINDS: dict[str, tuple[Callable[[int], str], Any]] = {
+    "arrays": (arrays.source, loop_arguments),
     "loops": (loops.source, loop_arguments),
 }
 

@@ -19,9 +19,10 @@ def checked(kind, seed, numba):
     return True
 
 
+@pytest.mark.parametrize("kind", ["arrays", "loops"])
 @pytest.mark.parametrize("block", range(4))
-def test_loops_in_plain_python(block):
-    assert any([checked("loops", s, 0) for s in range(4 * block, 4 * block + 4)])
+def test_in_plain_python(kind, block):
+    assert any([checked(kind, s, 0) for s in range(4 * block, 4 * block + 4)])
 
 
 @pytest.mark.parametrize("seed", [21])
