@@ -26,7 +26,9 @@ NUMBER = 16
 TUPLE = tuple.__basicsize__
 """Offset of a tuple's first item."""
 LENGTH = 16
-"""Offset of a tuple's length."""
+"""Offset of the length of a tuple or list."""
+LIST = 24
+"""Offset of the address of a list's first item."""
 BYTES = bytes.__basicsize__ - 1
 """Offset of the first byte of a bytes object."""
 DATA, RANK, SHAPE, STRIDES, DTYPE, FLAGS = 16, 24, 32, 40, 56, 64
@@ -67,6 +69,7 @@ def supported() -> bool:
 
 def _objects_are_as_expected() -> bool:
     pair, text = (1.5, "a"), b"12345678"
+    items = [*pair]
     numbers: list[Any] = [1.5, np.float64(2.5), np.float32(3.5), np.int64(-4)]
     kinds: list[Any] = [ctypes.c_double, ctypes.c_double, ctypes.c_float]
     kinds.append(ctypes.c_int64)
@@ -78,6 +81,8 @@ def _objects_are_as_expected() -> bool:
         )
         and _word(pair, LENGTH) == 2
         and [_word(pair, TUPLE), _word(pair, TUPLE + 8)] == list(map(id, pair))
+        and _word(items, LENGTH) == 2
+        and ctypes.c_uint64.from_address(_word(items, LIST) + 8).value == id(pair[1])
         and ctypes.string_at(id(text) + BYTES, 8) == text
     )
 

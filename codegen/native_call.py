@@ -35,7 +35,19 @@ class Same:
     value: Any
 
 
-Kind: TypeAlias = Number | Contiguous | Same
+@dataclass(frozen=True, slots=True, eq=False)
+class Nest:
+    """A tuple, list or dict of exactly this type and length.
+
+    keys: of a dict's parts; None for a sequence.
+    """
+
+    type: type
+    keys: tuple[Any, ...] | None
+    parts: tuple[Kind, ...]
+
+
+Kind: TypeAlias = Number | Contiguous | Same | Nest
 NOTHING: Any = object()
 
 
@@ -82,7 +94,19 @@ class Filled:
     position: int
 
 
-Result: TypeAlias = "Returned | Filled | Same | tuple[Result, ...]"
+@dataclass(frozen=True, slots=True, eq=False)
+class Display:
+    """A new tuple, list or dict of results.
+
+    keys: of a dict's items; None for a sequence.
+    """
+
+    type: type
+    keys: tuple[Any, ...] | None
+    items: tuple[Result, ...]
+
+
+Result: TypeAlias = Returned | Filled | Same | Display
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +114,8 @@ class Call:
     """A call of a kernel.
 
     arguments: in the order of the function's parameters; keyword ones last.
-    inputs: which of them the kernel takes, in its order.
+    inputs: which of their leaves the kernel takes, in its order; the leaves are counted
+        in the order of the arguments and of their parts.
     outside: what else must hold; its arrays are the kernel's last inputs.
     result: what is returned.
     out: the array that may be given as ``out=``.

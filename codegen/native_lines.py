@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from codegen import cpython
 
@@ -17,6 +20,10 @@ declare ptr @PyFloat_FromDouble(double)
 declare ptr @PyLong_FromLongLong(i64)
 declare i64 @PyLong_AsLongLongAndOverflow(ptr, ptr)
 declare ptr @PyTuple_New(i64)
+declare ptr @PyList_New(i64)
+declare ptr @PyDict_New()
+declare i64 @PyDict_Size(ptr)
+declare i32 @PyDict_SetItem(ptr, ptr, ptr)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare i64 @llvm.smax.i64(i64, i64)
@@ -108,6 +115,7 @@ class Lines:
         self.table: list[int] = []
         self.objects: list[Any] = []
         self._count = 0
+        self.ndarray = self.object(np.ndarray)
 
     def module(self) -> str:
         """The whole text."""
@@ -170,6 +178,35 @@ class Lines:
         for place in places:
             thing = self.value(f"load ptr, ptr {place}")
             self.line(f"call void @Py_DecRef(ptr {thing})")
+
+    # --- objects -------------------------------------------------------------------
+
+    def is_type(self, thing: str, kind: int) -> None:
+        """Go on only with an object of a type."""
+        found = self.at(thing, cpython.TYPE)
+        self.require(f"icmp eq ptr {found}, {self.constant(kind)}")
+
+    def is_array(self, thing: str, dtype: str, rank: int) -> None:
+        """Go on only with an array of a dtype and rank."""
+        self.is_type(thing, self.ndarray)
+        expected = self.constant(self.object(np.dtype(dtype)))
+        found = self.at(thing, cpython.DTYPE)
+        self.require(f"icmp eq ptr {found}, {expected}")
+        axes = self.at(thing, cpython.RANK, "i32")
+        self.require(f"icmp eq i32 {axes}, {rank}")
+
+    def has_flags(self, array: str, wanted: int) -> str:
+        """Whether an array has all of some flags."""
+        flags = self.at(array, cpython.FLAGS, "i32")
+        found = self.value(f"and i32 {flags}, {wanted}")
+        return self.value(f"icmp eq i32 {found}, {wanted}")
+
+    def call_one(self, function: Callable[..., Any], argument: str) -> str:
+        """What a Python function gives for an argument; null if it raises."""
+        called = self.constant(self.object(function))
+        return self.value(
+            f"call ptr @PyObject_CallOneArg(ptr {called}, ptr {argument})"
+        )
 
     # --- the table -----------------------------------------------------------------
 

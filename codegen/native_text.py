@@ -31,9 +31,12 @@ from codegen.native_call import (
     NOTHING,
     Call,
     Contiguous,
+    Display,
     Filled,
     Kind,
     MachineCode,
+    Nest,
+    Number,
     Outside,
     Result,
     Returned,
@@ -64,7 +67,6 @@ class Writer(Lines):
         self._sizes: dict[str, str] = {}
         self._ranges: list[tuple[str, str]] = []  # where each array starts and ends
         self._general = self.object(general)
-        self._ndarray = self.object(np.ndarray)
 
     def text(self) -> str:
         """The module.
@@ -77,10 +79,9 @@ class Writer(Lines):
         outputs = [p for p in parameters if isinstance(p, Array) and _is_output(p)]
         slots, out = self._bound()
         hidden = [found for o in call.outside if (found := self._outside(o))]
-        taken = [
-            self._take(slot, argument.kind)
-            for slot, argument in zip(slots, call.arguments, strict=True)
-        ]
+        taken: list[list[tuple[str, str]]] = []
+        for slot, argument in zip(slots, call.arguments, strict=True):
+            taken += self._leaves(slot, argument.kind)
         given = [taken[k] for k in call.inputs] + hidden
         for parameter, values in zip(inputs, given, strict=True):
             self._pass(parameter, values)
@@ -154,15 +155,53 @@ class Writer(Lines):
         out = self.value(f"phi ptr [null, %start], [{out}, %{before}]")
         return [self.at(given, 8 * k) for k in range(count)], out
 
+    def _leaves(self, thing: str, kind: Kind) -> list[list[tuple[str, str]]]:
+        """The machine values of each leaf of an argument."""
+        if not isinstance(kind, Nest):
+            return [self._take(thing, kind)]
+        self.is_type(thing, self.object(kind.type))
+        parts = self._items(thing, kind)
+        if not issubclass(kind.type, tuple):
+            for part in parts:  # another thread may take it out while the kernel runs
+                self.line(f"call void @Py_IncRef(ptr {part})")
+                self.line(f"store ptr {part}, ptr {self.temporary()}")
+        leaves = []
+        for part, inner in zip(parts, kind.parts, strict=True):
+            leaves += self._leaves(part, inner)
+        return leaves
+
+    def _items(self, thing: str, kind: Nest) -> list[str]:
+        """The parts of a container, of which it keeps the references."""
+        if kind.keys is None:
+            length = self.at(thing, cpython.LENGTH, "i64")
+        else:
+            length = self.value(f"call i64 @PyDict_Size(ptr {thing})")
+        self.require(f"icmp eq i64 {length}, {len(kind.parts)}")
+        if issubclass(kind.type, tuple):
+            offsets = (cpython.TUPLE + 8 * k for k in range(len(kind.parts)))
+            return [self.at(thing, offset) for offset in offsets]
+        if kind.keys is None:
+            items = self.at(thing, cpython.LIST)
+            return [self.at(items, 8 * k) for k in range(len(kind.parts))]
+        found = []
+        for key in kind.keys:
+            name = self.constant(self.object(key))
+            arguments = f"ptr {thing}, ptr {name}"
+            item = self.value(f"call ptr @PyDict_GetItemWithError({arguments})")
+            self.require(f"icmp ne ptr {item}, null")
+            found.append(item)
+        return found
+
     def _take(self, thing: str, kind: Kind) -> list[tuple[str, str]]:
-        """The machine values of an argument; none for one that must be the same."""
+        """The machine values of a leaf; none for one that must be the same."""
         if isinstance(kind, Same):
             same = self.constant(self.object(kind.value))
             self.require(f"icmp eq ptr {thing}, {same}")
             return []
         if isinstance(kind, Contiguous):
             return self._take_array(thing, kind)
-        self._is_type(thing, self.object(kind.type))
+        assert isinstance(kind, Number)
+        self.is_type(thing, self.object(kind.type))
         if kind.dtype not in _LLVM:
             raise Unsupported(f"numbers of {kind.dtype}")
         if kind.type is not int:
@@ -179,16 +218,16 @@ class Writer(Lines):
         return _LLVM[dtype], self.at(thing, offset, _LLVM[dtype])
 
     def _take_array(self, thing: str, kind: Contiguous) -> list[tuple[str, str]]:
-        self._is_array(thing, kind.dtype, kind.rank)
+        self.is_array(thing, kind.dtype, kind.rank)
         own = self.temporary()
         ready, copied = self.fresh("ready"), self.fresh("copied")
         before = self.block
-        self.branch(self._has_flags(thing, _READY), ready, copied)
+        self.branch(self.has_flags(thing, _READY), ready, copied)
         self.label(copied)
-        copy = self._call_one(np.ascontiguousarray, thing)
+        copy = self.call_one(np.ascontiguousarray, thing)
         self.require(f"icmp ne ptr {copy}, null")
         self.line(f"store ptr {copy}, ptr {own}")
-        self.require(self._has_flags(copy, _READY))
+        self.require(self.has_flags(copy, _READY))
         self.line(f"br label %{ready}")
         after = self.block
         self.label(ready)
@@ -267,23 +306,6 @@ class Writer(Lines):
         self.line(f"store ptr {found}, ptr {self.temporary()}")
         return self._take(found, outside.kind)
 
-    def _is_type(self, thing: str, kind: int) -> None:
-        found = self.at(thing, cpython.TYPE)
-        self.require(f"icmp eq ptr {found}, {self.constant(kind)}")
-
-    def _is_array(self, thing: str, dtype: str, rank: int) -> None:
-        self._is_type(thing, self._ndarray)
-        expected = self.constant(self.object(np.dtype(dtype)))
-        found = self.at(thing, cpython.DTYPE)
-        self.require(f"icmp eq ptr {found}, {expected}")
-        axes = self.at(thing, cpython.RANK, "i32")
-        self.require(f"icmp eq i32 {axes}, {rank}")
-
-    def _has_flags(self, array: str, wanted: int) -> str:
-        flags = self.at(array, cpython.FLAGS, "i32")
-        found = self.value(f"and i32 {flags}, {wanted}")
-        return self.value(f"icmp eq i32 {found}, {wanted}")
-
     # --- outputs -------------------------------------------------------------------
 
     def _output(self, position: int, array: Array, out: str | None) -> str:
@@ -305,7 +327,7 @@ class Writer(Lines):
         for k, size in enumerate(shape):
             place = self.value(f"getelementptr i64, ptr {sizes}, i64 {k}")
             self.line(f"store i64 {size}, ptr {place}")
-        kind = self.constant(self._ndarray)
+        kind = self.constant(self.ndarray)
         dtype = self.constant(self.object(np.dtype(array.dtype)))
         self.line(f"call void @Py_IncRef(ptr {dtype})")  # NumPy takes that one
         create = self.constant(self.word(cpython.new_array()))
@@ -324,8 +346,8 @@ class Writer(Lines):
 
     def _check_offered(self, out: str, array: Array, shape: list[str]) -> None:
         """Require an array that fits and that no input overlaps."""
-        self._is_array(out, array.dtype, array.rank)
-        self.require(self._has_flags(out, _READY | cpython.WRITEABLE))
+        self.is_array(out, array.dtype, array.rank)
+        self.require(self.has_flags(out, _READY | cpython.WRITEABLE))
         inputs = list(self._ranges)
         parts = self._parts(out, array.dtype, array.rank)
         start, end = self._ranges.pop()
@@ -378,7 +400,7 @@ class Writer(Lines):
         if loops:
             self.line(f"call void @PyEval_RestoreThread(ptr {thread})")
         if arena:
-            back = self._call_one(give, arena)
+            back = self.call_one(give, arena)
             self.line(f"call void @Py_DecRef(ptr {back})")
         self.require(f"icmp eq i32 {status}, 0")
         found: list[tuple[str, str]] = []
@@ -399,17 +421,11 @@ class Writer(Lines):
         count = self.value(f"call ptr @PyLong_FromLongLong(i64 {self._size(words)})")
         self.line(f"store ptr {count}, ptr {self.temporary()}")
         self.require(f"icmp ne ptr {count}, null")
-        arena = self._call_one(take, count)
+        arena = self.call_one(take, count)
         self.line(f"store ptr {arena}, ptr {self.temporary()}")
         self.require(f"icmp ne ptr {arena}, null")
         self._passed += self._parts(arena, "float64", 1)
         return arena
-
-    def _call_one(self, function: Callable[..., Any], argument: str) -> str:
-        called = self.constant(self.object(function))
-        return self.value(
-            f"call ptr @PyObject_CallOneArg(ptr {called}, ptr {argument})"
-        )
 
     def _build(self, result: Result, scalars: Any, arrays: list[str]) -> str:
         """A new reference to what is returned."""
@@ -425,14 +441,29 @@ class Writer(Lines):
                 made = self._scalar(dtype, place, kind)
                 self.require(f"icmp ne ptr {made}, null", otherwise="failed")
                 return made
-        items = [self._build(item, scalars, arrays) for item in result]
-        bundle = self.value(f"call ptr @PyTuple_New(i64 {len(items)})")
-        self.require(f"icmp ne ptr {bundle}, null", otherwise="failed")
+        items = [self._build(item, scalars, arrays) for item in result.items]
+        if result.keys is not None:
+            return self._dict(result.keys, items)
+        title = "List" if result.type is list else "Tuple"
+        bundle = self.value(f"call ptr @Py{title}_New(i64 {len(items)})")
+        self.require(f"icmp ne ptr {bundle}, null", "failed")
+        offset, base = cpython.TUPLE, bundle
+        if result.type is list and items:
+            offset, base = 0, self.at(bundle, cpython.LIST)
         for k, item in enumerate(items):
-            offset = cpython.TUPLE + 8 * k
-            place = self.value(f"getelementptr i8, ptr {bundle}, i64 {offset}")
+            place = self.value(f"getelementptr i8, ptr {base}, i64 {offset + 8 * k}")
             self.line(f"store ptr {item}, ptr {place}")
         return bundle
+
+    def _dict(self, keys: tuple[Any, ...], items: list[str]) -> str:
+        made = self.value("call ptr @PyDict_New()")
+        self.require(f"icmp ne ptr {made}, null", "failed")
+        for key, item in zip(keys, items, strict=True):
+            arguments = f"ptr {made}, ptr {self.constant(self.object(key))}, ptr {item}"
+            status = self.value(f"call i32 @PyDict_SetItem({arguments})")
+            self.require(f"icmp eq i32 {status}, 0", "failed")
+            self.line(f"call void @Py_DecRef(ptr {item})")
+        return made
 
     def _scalar(self, dtype: str, place: str, kind: type | None) -> str:
         """A Python number, or a NumPy scalar if a type is given."""
@@ -458,6 +489,6 @@ def _filled(result: Result) -> Iterator[int]:
     """The positions of the arrays that are returned."""
     if isinstance(result, Filled):
         yield result.position
-    elif isinstance(result, tuple):
-        for item in result:
+    elif isinstance(result, Display):
+        for item in result.items:
             yield from _filled(item)

@@ -6,13 +6,14 @@ import gc
 import sys
 import threading
 import types
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from codegen import cpython, workspace
-from tracegrad import grad, jit, value_and_grad
-from tracegrad.errors import DTypeError
+from tracegrad import grad, jit, pytree, value_and_grad
+from tracegrad.errors import DTypeError, TracegradError
 
 pytestmark = pytest.mark.skipif(
     not cpython.supported(), reason="this interpreter gets no machine code"
@@ -230,6 +231,61 @@ def test_calls_that_raise_keep_nothing():
         gc.collect()
         blocks.append(sys.getallocatedblocks())
     assert blocks[1] - blocks[0] < 400  # of 500 calls
+
+
+class Pair(NamedTuple):
+    w: object
+    b: object
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda w, b: {"w": w, "b": b},
+        lambda w, b: {"b": b, "w": w},
+        lambda w, b: (b, [w, None]),
+        lambda w, b: [w, {3: (b,), 1: ()}],
+    ],
+    ids=["dict", "another order", "tuple", "list"],
+)
+def test_nests(make):
+    def model(p, pair, x):
+        w = p["w"] if isinstance(p, dict) else p[0] if isinstance(p, list) else p[1][0]
+        b = p["b"] if isinstance(p, dict) else p[1][3][0] if w is p[0] else p[0]
+        return np.sum(w * x) * b + pair.b * pair.w[1]
+
+    f, x = value_and_grad(model), np.arange(3.0)
+    w, pair = np.array([1.0, 2.0, 3.0]), Pair(x, 2.0)
+    first = f(make(w, 5.0), pair, x)
+    assert direct(f)
+    assert first[0] == 42.0
+    for given in (make(w, 5.0), make(np.repeat(w, 2)[::2], 5.0)):
+        value, found = f(given, pair, x)
+        assert direct(f)
+        leaves, tree = pytree.flatten(found)
+        expected, same = pytree.flatten(first[1])
+        assert (value, tree, type(found)) == (42.0, same, type(given))
+        if isinstance(given, dict):
+            assert list(found) == list(first[1])
+        for a, b in zip(leaves, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    counts = [sys.getrefcount(k) for k in (w, x, pair, None)]
+    for _ in range(10_000):
+        f(make(w, 5.0), pair, x)
+    kept = [sys.getrefcount(k) for k in (w, x, pair, None)]
+    assert all(abs(a - b) < 50 for a, b in zip(counts, kept, strict=True))
+    with pytest.raises((TypeError, KeyError, IndexError, TracegradError)):
+        f({}, pair, x)
+
+
+def test_nests_of_other_lengths_and_types_are_other_calls():
+    f = grad(lambda p: sum(x * x for x in p))
+    assert f([1.0, 2.0]) == [2.0, 4.0]
+    assert f([1.0, 2.0, 3.0]) == [2.0, 4.0, 6.0]
+    assert f([1.0, 2.0]) == [2.0, 4.0]
+    assert f((1.0, 2.0)) == (2.0, 4.0)
+    np.testing.assert_array_equal(f([np.float64(1.0), 2.0]), [2.0, 4.0])
+    assert len(f.signatures) == 4
 
 
 def test_a_kernel_with_scratch_takes_it_and_gives_it_back():

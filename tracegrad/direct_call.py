@@ -1,7 +1,7 @@
 """Calls that go straight to a kernel's machine code.
 
 ``codegen`` prints the native entry; here a signature, a trace and an example call
-become the description it prints from. Nested arguments are left to ``fast_call``.
+become the description it prints from. Dataclasses are left to ``fast_call``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from codegen.native_call import (
     Argument,
     Call,
     Contiguous,
+    Display,
     Filled,
     Kind,
+    Nest,
     Number,
     Outside,
     Result,
@@ -35,6 +37,7 @@ from tracegrad.traces.outside import Place
 from tracegrad.traces.source import Output
 
 _KINDS = inspect.Parameter
+Path = tuple[Any, ...]
 
 
 def direct_call(
@@ -72,15 +75,12 @@ def _call(
     traced = spec.traced
     if traced.exclusive or traced.written:
         raise Unsupported("arguments that are written")
-    keys = [*((0, k) for k in range(len(args))), *((1, name) for name in kwargs)]
     paths = pytree.paths(pytree.structure((args, kwargs)))
-    leaves = dict(zip(paths, traced.leaves, strict=True))
-    values = [*args, *kwargs.values()]
-    kinds = [_kind(v, leaves.get(k)) for k, v in zip(keys, values, strict=True)]
-    if len(paths) != sum(not isinstance(v, type(None)) for v in values):
-        raise Unsupported("nested arguments")
+    nests = _Nests(dict(zip(paths, traced.leaves, strict=True)))
+    kinds = [nests.kind(value, (0, k)) for k, value in enumerate(args)]
+    kinds += [nests.kind(value, (1, name)) for name, value in kwargs.items()]
     arguments = _arguments(signature, kinds, [*kwargs])
-    inputs = tuple(keys.index(path) for path, leaf in leaves.items() if leaf.traced)
+    inputs = tuple(nests.met.index(p) for p, x in nests.leaves.items() if x.traced)
     guards = [_outside(g.place, Same(g.place.read())) for g in traced.guards]
     return Call(
         arguments,
@@ -91,18 +91,45 @@ def _call(
     )
 
 
-def _kind(value: Any, leaf: Leaf | None) -> Kind:
-    """What an argument like this one must be."""
-    if leaf is None and value is not None:
-        raise Unsupported("nested arguments")
-    if leaf is None or not leaf.traced:
-        return Same(value)
-    assert leaf.dtype is not None
-    if type(value) is np.ndarray:
-        return Contiguous(leaf.dtype, value.ndim)
-    if isinstance(value, np.ndarray):
-        raise Unsupported("arrays of other classes")
-    return Number(leaf.dtype, type(value))
+class _Nests:
+    """Walks through arguments.
+
+    Attributes:
+        leaves: the traced leaves by path.
+        met: the paths of all leaves, in the order of the walk.
+    """
+
+    def __init__(self, leaves: dict[Path, Leaf]) -> None:
+        self.leaves = leaves
+        self.met: list[Path] = []
+
+    def kind(self, value: Any, path: Path) -> Kind:
+        """What an argument, or a part of one, must be."""
+        leaf = self.leaves.get(path)
+        if leaf is None and value is not None:
+            keys, parts = _parts(value)
+            kinds = (self.kind(x, (*path, key)) for key, x in parts.items())
+            return Nest(type(value), keys, tuple(kinds))
+        self.met.append(path)
+        if leaf is None or not leaf.traced:
+            return Same(value)
+        assert leaf.dtype is not None
+        if type(value) is np.ndarray:
+            return Contiguous(leaf.dtype, value.ndim)
+        if isinstance(value, np.ndarray):
+            raise Unsupported("arrays of other classes")
+        return Number(leaf.dtype, type(value))
+
+
+def _parts(nest: Any) -> tuple[tuple[Any, ...] | None, dict[Any, Any]]:
+    """A dict's keys, and the parts of a nest as paths call them."""
+    if type(nest) is dict:
+        return tuple(nest), nest
+    if type(nest) in (tuple, list):
+        return None, dict(enumerate(nest))
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return None, dict(zip(nest._fields, nest, strict=True))
+    raise Unsupported("arguments of other classes")
 
 
 def _arguments(
@@ -182,14 +209,15 @@ def _output(output: Output, places: list[Result]) -> Result:
 
 
 def _result(nest: Any) -> Result:
-    """A nest of tuples."""
+    """What is built of the results."""
     if nest is None:
         return Same(None)
     if isinstance(nest, (Returned, Filled, Same)):
         return nest
-    if type(nest) is tuple:
-        return tuple(map(_result, nest))
-    raise Unsupported("another nest of results")
+    if type(nest) not in (tuple, list, dict):
+        raise Unsupported("results of other classes")
+    keys, parts = _parts(nest)
+    return Display(type(nest), keys, tuple(map(_result, parts.values())))
 
 
 def _out(spec: Specialisation, pick: Callable[[Any], Any] | None) -> Filled | None:

@@ -1,6 +1,6 @@
 """The wrapper for calls like the last one: generated, and as thin as Python can be.
 
-It serves what ``direct_call`` leaves: nested arguments, and interpreters that get no
+It serves what ``direct_call`` leaves, such as dataclasses, and interpreters that get no
 machine code. It checks the types of the arguments, reads
 hidden inputs, tests the guards on what is outside, allocates outputs and calls the
 kernel. Whatever is different is left to the general path. For ``grad`` of ``f(x, k)``
