@@ -2,12 +2,11 @@
 
 Which loops those are, is said here and nowhere else. A ``for`` over anything whose
 length isn't a number while tracing (a traced range, an array's first axis, enumerate,
-zip or reversed of such) is a ``for_``, and so is one over a range of more than
-``SHORT`` numbers (of ``BRIEF``, if there is a loop inside) whose body has to do with
-traced values. A ``while`` is a ``while_`` if its condition is traced, or if it has none
-but is left by a jump that is traced. If the body doesn't allow that (it appends to a
-list, say) the loop is unrolled as long as sizes determine its length. Every other loop
-runs while tracing.
+zip or reversed of such) is a ``for_``, and so is one over a range that ``is_long`` and
+whose body has to do with traced values. A ``while`` is a ``while_`` if its condition is
+traced, or if it has none but is left by a jump that is traced. If the body doesn't
+allow that (it appends to a list, say) the loop is unrolled as long as sizes determine
+its length. Every other loop runs while tracing.
 """
 
 from __future__ import annotations
@@ -48,13 +47,26 @@ from tracegrad.traces.scope import Frame
 from tracegrad.traces.tracer import Tracer, lift
 
 SHORT = 8
-"""How many numbers a range has at most that is always unrolled."""
+"""How many numbers a range has at most that is unrolled."""
 
 BRIEF = 2
-"""The same for a loop with loops inside: what they do is long enough already."""
+"""The same with a loop of unknown length inside: what it does is long enough."""
+
+NEST = 32
+"""How often the innermost statements of a nest run at most that is unrolled."""
 
 _INT = scalar("int64")
 _ATTEMPTS = 12  # how often types may widen before the loop is given up
+
+
+def is_long(steps: int, inside: int | None) -> bool:
+    """Whether a range has too many numbers to be unrolled.
+
+    inside: how often the innermost of its statements run in each step, if it is known.
+    """
+    if inside is None:
+        return steps > BRIEF
+    return steps > SHORT or (inside > 1 and steps * inside > NEST)
 
 
 class Loop(ABC):

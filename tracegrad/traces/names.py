@@ -83,22 +83,40 @@ def _jumps(node: ast.AST, *, in_loop: bool, continues: bool = True) -> bool:
     return False
 
 
-def holds_loop(statements: Iterable[ast.AST]) -> bool:
-    """Whether there is a loop in statements, other than over a few literals."""
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.While):
-                return True
-            if isinstance(node, ast.For) and not _is_literal(node.iter):
-                return True
-    return False
+def inner_steps(statements: Iterable[ast.AST]) -> int | None:
+    """How often the innermost of some statements run; None if a loop's length varies.
+
+    >>> inner_steps(ast.parse("for i in range(3): [x for x in (1, 2)]").body)
+    3
+    """
+    most = 1
+    for node in statements:
+        times = 1
+        if isinstance(node, ast.While):
+            return None
+        if isinstance(node, ast.For):
+            length = _literal_length(node.iter)
+            if length is None:
+                return None
+            times = length
+        inner = inner_steps(ast.iter_child_nodes(node))
+        if inner is None:
+            return None
+        most = max(most, times * inner)
+    return most
 
 
-def _is_literal(node: ast.expr) -> bool:
-    if isinstance(node, ast.Call):
-        return all(map(_is_literal, node.args))
-    if isinstance(node, ast.UnaryOp):
-        return _is_literal(node.operand)
-    if isinstance(node, (ast.Tuple, ast.List)):
-        return True
-    return isinstance(node, ast.Constant)
+def _literal_length(node: ast.expr) -> int | None:
+    """The length of a literal, or of a range between literals."""
+    match node:
+        case ast.Tuple() | ast.List():
+            return len(node.elts)
+        case ast.Call(func=ast.Name("range"), args=args):
+            try:
+                return len(range(*map(ast.literal_eval, args)))
+            except (ValueError, TypeError):
+                return None
+        case ast.Call(args=args) if args:
+            lengths = [n for n in map(_literal_length, args) if n is not None]
+            return min(lengths, default=None)
+    return None

@@ -35,9 +35,9 @@ from tracegrad.traces.iteration import (
     check_unrolled,
     steps_of,
 )
-from tracegrad.traces.loops import BRIEF, SHORT, For, While, left_by_break
+from tracegrad.traces.loops import For, While, is_long, left_by_break
 from tracegrad.traces.memory import Key, Restart
-from tracegrad.traces.names import assigned, holds_loop, may_jump, may_stop, read
+from tracegrad.traces.names import assigned, inner_steps, may_jump, may_stop, read
 from tracegrad.traces.raising import check_assertion, raise_exception
 from tracegrad.traces.scope import Frame, touches_traced
 from tracegrad.traces.sequences import items
@@ -170,7 +170,7 @@ def _steps(iterable: Any, statement: ast.For, frame: Frame) -> Steps | None:
     memory = frame.machine.memory
     constants = (
         isinstance(iterable, (range, np.ndarray))
-        and len(iterable) > (BRIEF if holds_loop(statement.body) else SHORT)
+        and is_long(len(iterable), inner_steps(statement.body))
         and touches_traced(frame, read(statement.body))
     )
     return steps_of(memory, iterable, constants=constants)
