@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from tracegrad.products import jvp, linearize, vjp
     from tracegrad.proof.verify import verify
     from tracegrad.shipping import export_c, export_python
+    from tracegrad.traces.iteration import checkpoint
 
 __all__ = [
     "cache",
     "check_grads",
+    "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "errors",
@@ -71,6 +73,7 @@ _HOMES = {
     "tracegrad.products": "jvp linearize vjp",
     "tracegrad.proof.verify": "verify",
     "tracegrad.shipping": "export_c export_python",
+    "tracegrad.traces.iteration": "checkpoint",
 }
 
 

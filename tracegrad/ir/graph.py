@@ -243,10 +243,10 @@ class Builder:
             self.location = before
 
     @contextmanager
-    def rearranging(self) -> Iterator[None]:
+    def rearranging(self, allowed: bool = True) -> Iterator[None]:
         """Allow identities that change rounding, for derivative arithmetic."""
         before = self.exact
-        self.exact = False
+        self.exact = not allowed
         try:
             yield
         finally:

@@ -5,7 +5,8 @@ the index and the carried values, and whose results are the carried values' next
 after a stop flag if ``stops``: the iteration that sets it is the last. Its outputs are
 the carried values at the end, and how many iterations ran. ``reversed`` is order only:
 the index takes the same values, from the last to the first. Refs may be carried as a
-permutation of the loop's own carried Refs (``u, v = v, u``).
+permutation of the loop's own carried Refs (``u, v = v, u``). With a further parameter
+``snapshots`` it is differentiated by checkpointing: see ``transforms.checkpoint``.
 
 ``while_(*carried)`` has two regions, condition and body, both with the iteration number
 and the carried values as parameters; its outputs are those of ``for_``.

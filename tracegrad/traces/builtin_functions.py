@@ -22,9 +22,12 @@ from tracegrad.primitives.identities import dim_of
 from tracegrad.traces.iteration import (
     Backward,
     Counted,
+    Marked,
     Paired,
     Steps,
+    checkpoint,
     make_range,
+    marked,
     steps_of,
 )
 from tracegrad.traces.scope import Machine, example
@@ -134,6 +137,12 @@ def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
 
 def _lazy(machine: Machine, *sequences: Any) -> list[Steps] | None:
     """Sequences that are indexed at run time, if all can be and some must."""
+    if any(isinstance(s, Marked) for s in sequences):
+        raise TracingError(
+            "a checkpoint is inside another sequence.",
+            machine.builder.location,
+            "Put it around the whole: checkpoint(enumerate(...), ...).",
+        )
     some = [steps_of(machine.memory, s) for s in sequences]
     if all(steps is None for steps in some):
         return None
@@ -236,6 +245,9 @@ ALWAYS: dict[Any, Function] = {
     max: _extreme(ew.maximum, np.max, max),
     getattr: _getattr,
     setattr: _setattr,
+    checkpoint: lambda machine, steps, snapshots: marked(
+        machine.memory, steps, snapshots
+    ),
 }
 """Asked whatever the arguments are."""
 

@@ -75,6 +75,7 @@ class _Run:
         step: int,
         reversed: bool,
         stops: bool,
+        snapshots: int = 0,
     ) -> list[Any]:
         lo, hi, *carried = inputs
         trips = 0

@@ -7,10 +7,11 @@ Iterated by Python, it is unrolled under a guard on its length, if sizes determi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -213,6 +214,86 @@ class Backward(Steps):
     def at(self, position: Any) -> Any:
         """Counted from the end."""
         return self.inner.at(self.length - 1 - position)
+
+
+@dataclass(frozen=True)
+class Marked(Steps):
+    """``checkpoint(inner, snapshots)``."""
+
+    inner: Steps
+    snapshots: int
+
+    @property
+    def length(self) -> Any:
+        """That of the sequence."""
+        return self.inner.length
+
+    def rest(self) -> Steps:
+        """The same from the second item on."""
+        return Marked(self.memory, self.inner.rest(), self.snapshots)
+
+    def at(self, position: Any) -> Any:
+        """The same item."""
+        return self.inner.at(position)
+
+
+_T = TypeVar("_T")
+
+
+def checkpoint(steps: Iterable[_T], snapshots: int) -> Iterable[_T]:
+    """What a loop runs over, marked so that its gradient needs little memory.
+
+    The gradient of ``for i in checkpoint(range(n), snapshots=20): ...`` doesn't store
+    something for each iteration: it keeps the loop's state (the names that the loop
+    changes, and the arrays that it writes and reads) at as many iterations as there are
+    snapshots, and runs iterations again from there. With s snapshots, C(s + r, s)
+    iterations are each run at most r times before they are run forward and back: 20
+    snapshots serve 231 iterations with r = 2, 1771 with 3, 10626 with 4, and 20
+    million with 10.
+
+    Args:
+        steps: a range, array, or ``enumerate``, ``zip`` or ``reversed`` of such.
+        snapshots: how many states are kept, at least one.
+
+    Returns:
+        The steps as they are, for code that isn't traced.
+
+    Raises:
+        ValueError: if there is no snapshot.
+        TracingError: while tracing, if the loop can't stay a loop, or may be left by
+            break or return.
+
+    A marked loop inside another traced loop is differentiated as if it weren't marked.
+    The places of snapshots are those of Griewank and Walther's Revolve, Algorithm 799,
+    ACM Transactions on Mathematical Software 26 (2000): no schedule runs fewer.
+
+    >>> from tracegrad import grad
+    >>> @grad
+    ... def decay(k):
+    ...     u = 1.0
+    ...     for _ in checkpoint(range(1000), snapshots=10):
+    ...         u -= 0.001 * k * u * u
+    ...     return u
+    >>> round(decay(1.0), 4)
+    -0.25
+    """
+    if snapshots < 1:
+        raise ValueError(f"checkpoint needs at least one snapshot, not {snapshots}")
+    return steps
+
+
+def marked(memory: Memory, steps: Any, snapshots: Any) -> Steps:
+    """``checkpoint`` in traced code."""
+    count = operator.index(snapshots)
+    checkpoint((), count)
+    inner = steps_of(memory, steps, constants=True)
+    if inner is None or isinstance(inner, Marked):
+        raise TracingError(
+            f"checkpoint marks a range or an array, not a {type(steps).__name__}.",
+            memory.builder.location,
+            "Write for i in checkpoint(range(n), snapshots=...).",
+        )
+    return Marked(memory, inner, count)
 
 
 def steps_of(memory: Memory, value: Any, *, constants: bool = False) -> Steps | None:

@@ -42,7 +42,7 @@ from tracegrad.traces.exits import (
     raise_flag,
     signal_of,
 )
-from tracegrad.traces.iteration import Backward, Range, Steps
+from tracegrad.traces.iteration import Backward, Marked, Range, Steps
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.tracer import Tracer, lift
 
@@ -250,6 +250,8 @@ class For(Loop):
     ) -> None:
         super().__init__(frame, names, body, breaks=breaks)
         self._exact = exact
+        self._snapshots = steps.snapshots if isinstance(steps, Marked) else 0
+        steps = steps.inner if isinstance(steps, Marked) else steps
         self._steps, self._reversed = steps, False
         if isinstance(steps, Backward):
             self._steps, self._reversed = steps.inner, True
@@ -322,6 +324,9 @@ class For(Loop):
         lo, hi, step = self._bounds
         stops = self.stop is not False
         params = {"step": step, "reversed": self._reversed, "stops": stops}
+        if self._snapshots:
+            params["snapshots"] = self._snapshots
+            self._refuse_stop()
         flags = [_flag(self.stop)] if stops else []
         self.graph.params[1:] = [p for c in self.carried for p in c.params]
         self.graph.results = [*flags, *results]
@@ -329,6 +334,14 @@ class For(Loop):
         return self.builder.emit(
             for_, (*bounds, *initial), params, (self.graph,), self._types(initial)
         )
+
+    def _refuse_stop(self) -> None:
+        if self.stop is not False:
+            raise TracingError(
+                "a loop with checkpoints may be left by break or return.",
+                self.builder.location,
+                "Let its range say how often it runs.",
+            )
 
     def _ran(self, trips: Tracer) -> Any:
         lo, hi, step = self._forms()

@@ -30,6 +30,7 @@ from tracegrad.traces.exits import (
 from tracegrad.traces.expressions import bind, evaluate
 from tracegrad.traces.iteration import (
     UNROLL_LIMIT,
+    Marked,
     Range,
     Steps,
     check_unrolled,
@@ -141,6 +142,8 @@ def _for(statement: ast.For, frame: Frame) -> Signal:
         return refused
     if isinstance(refused, Widened) and _runs(steps):
         return _peeled_for(statement, steps, frame)
+    if isinstance(steps, Marked):
+        raise refused
     return _or_refused(partial(_unrolled_for, statement, steps, frame), refused)
 
 

@@ -100,7 +100,10 @@ class Materialiser:
         self._kept: dict[Graph, list[Value]] = {}
         self._rebuilt = rebuilt
         self._known: dict[Value, Operand] = {}
-        self._names = sum(e.primitive is storage.reserve for e in structure.place)
+        around = structure.root.ancestors()
+        self._names = sum(
+            e.primitive is storage.reserve for graph in around for e in graph.walk()
+        )
         for value in kept:
             self._kept.setdefault(value.graph, []).append(value)
 

@@ -21,9 +21,10 @@ that reading one cell never costs an operation on the whole array.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 from tracegrad.ir.graph import (
     Builder,
@@ -56,6 +57,16 @@ from tracegrad.transforms.scatter import add_gathered, add_slice
 _INDEX = ArrayType("int64")
 
 
+class Again(Protocol):
+    """A loop whose iterations are run again, one by one, by the reverse sweep."""
+
+    def pull(
+        self, sweep: Sweep, mirror: Graph, entries: Sequence[Carried]
+    ) -> list[Operand]:
+        """Emit the iteration of a mirror; the cotangents before it."""
+        ...
+
+
 class Sweep:
     """Cotangents so far, by the value they belong to.
 
@@ -64,8 +75,10 @@ class Sweep:
         known: what the forward sweep made of each value.
         copies: what it made of each region.
         active: values that carry cotangents.
+        again: loops whose forward sweep kept snapshots, and how they are pulled back.
 
     Attributes:
+        builder: where the sweep is emitted.
         mirrors: by the forward sweep's regions.
     """
 
@@ -75,8 +88,10 @@ class Sweep:
         known: dict[Value, Operand],
         copies: dict[Graph, Graph],
         active: set[Value],
+        again: Mapping[Equation, Again] = MappingProxyType({}),
     ) -> None:
-        self._builder = builder
+        self.builder = builder
+        self._again = again
         self._known = known
         self._copies = copies
         self._active = active
@@ -93,11 +108,11 @@ class Sweep:
         if not isinstance(result, Value) or result not in self._active:
             return
         if not is_ref(result):
-            self.add(result, Tracer(self._builder, cotangent))
+            self.add(result, Tracer(self.builder, cotangent))
         elif result in self._refs:
             self._accumulate_whole(result, cotangent)
         else:
-            ref = self._builder.emit1(refs.copy, (cotangent,))
+            ref = self.builder.emit1(refs.copy, (cotangent,))
             self._refs[result] = cells.named(ref, _barred(result))
 
     def add(self, value: Operand, cotangent: Any) -> None:
@@ -115,20 +130,52 @@ class Sweep:
         """The total, named after its value."""
         ref = self._refs.get(value)
         if ref is not None:
-            return cells.load(self._builder, cells.whole(ref))
+            return cells.load(self.builder, cells.whole(ref))
         total = self._here.get(value)
         return None if total is None else cells.named(total.operand, _barred(value))
 
+    def nested(
+        self,
+        builder: Builder,
+        known: dict[Value, Operand],
+        copies: dict[Graph, Graph],
+        around: Iterable[Value],
+    ) -> Sweep:
+        """A sweep of a part of the program by itself, into this one's arrays.
+
+        Args:
+            builder: see the class.
+            known: see the class.
+            copies: see the class.
+            around: what the part uses of the program around it.
+        """
+        found = Sweep(builder, known, copies, self._active)
+        found._refs = {
+            x: self._adjoint(x)
+            for x in around
+            if x in self._active and (x.type.ndim or is_ref(x))
+        }
+        return found
+
+    def beyond(self, graph: Graph) -> dict[Value, Any]:
+        """The cotangents so far of numbers that a graph uses and doesn't define."""
+        return {x: bar for x, bar in self._here.items() if x.graph is not graph}
+
+    @property
+    def adjoints(self) -> list[Operand]:
+        """The Refs that hold cotangents."""
+        return list(self._refs.values())
+
     @property
     def _here(self) -> dict[Value, Any]:
-        return self._bars[self._builder.graph]
+        return self._bars[self.builder.graph]
 
     def _home(self, value: Value) -> Graph:
         """The mirror of the region that defines a value."""
         return self._homes.get(value.graph, self._root)
 
     def _is_outer(self, value: Value) -> bool:
-        return self._home(value) is not self._builder.graph
+        return self._home(value) is not self.builder.graph
 
     def _new(self, operand: Operand) -> Operand:
         return substitute(operand, self._known)
@@ -137,25 +184,25 @@ class Sweep:
         """The Ref that holds the cotangent of a Ref, or of an array read in places."""
         if value not in self._refs:
             home = self._home(value)
-            with self._builder.inside(home):
+            with self.builder.inside(home):
                 before = self._bars[home].pop(value, None)
                 if before is None:
-                    ref = cells.zeros(self._builder, self._new(value), _barred(value))
+                    ref = cells.zeros(self.builder, self._new(value), _barred(value))
                 else:
-                    ref = self._builder.emit1(refs.copy, (before.operand,))
+                    ref = self.builder.emit1(refs.copy, (before.operand,))
             self._refs[value] = cells.named(ref, _barred(value))
         return self._refs[value]
 
     def _accumulate_whole(self, value: Value, cotangent: Operand) -> None:
         place = cells.whole(self._adjoint(value))
-        cells.accumulate(self._builder, place, cotangent)
+        cells.accumulate(self.builder, place, cotangent)
 
     # --- equations -----------------------------------------------------------------
 
     def block(self, graph: Graph) -> None:
         """Pull back a graph's equations, last first."""
         for equation in reversed(graph.equations):
-            with self._builder.at(equation.location):
+            with self.builder.at(equation.location):
                 if is_loop(equation):
                     self._loop(equation)
                 elif equation.primitive is cond:
@@ -171,7 +218,7 @@ class Sweep:
         bars = [self.cotangent(o) for o in equation.outputs]
         if all(bar is None for bar in bars):
             return
-        builder = self._builder
+        builder = self.builder
         primals = [Tracer(builder, self._new(x)) for x in equation.inputs]
         outs = [Tracer(builder, self._known[o]) for o in equation.outputs]
         tracers = [None if b is None else Tracer(builder, b) for b in bars]
@@ -206,7 +253,7 @@ class Sweep:
         if x not in self._refs and not self._is_outer(x):
             return False
         inputs = tuple(map(self._new, equation.inputs))
-        add(self._builder, self._adjoint(x), replace(equation, inputs=inputs), bar)
+        add(self.builder, self._adjoint(x), replace(equation, inputs=inputs), bar)
         return True
 
     def _effect(self, equation: Equation) -> None:
@@ -217,8 +264,8 @@ class Sweep:
                     place = self._place(equation)
                     if cells.grows(place.base):
                         entry = (place.base, place.index[0])
-                        self._builder.emit(storage.grow, entry)
-                    cells.accumulate(self._builder, place, bar)
+                        self.builder.emit(storage.grow, entry)
+                    cells.accumulate(self.builder, place, bar)
             case refs.store | refs.accumulate:
                 if equation.inputs[0] in self._active:
                     self._write(equation)
@@ -226,11 +273,11 @@ class Sweep:
                 (made,), (source,) = equation.outputs, equation.inputs
                 if made in self._refs and source in self._active:
                     assert isinstance(source, Value)
-                    bar = cells.load(self._builder, cells.whole(self._refs[made]))
+                    bar = cells.load(self.builder, cells.whole(self._refs[made]))
                     if is_ref(source):
                         self._accumulate_whole(source, bar)
                     else:
-                        self.add(source, Tracer(self._builder, bar))
+                        self.add(source, Tracer(self.builder, bar))
 
     def _place(self, equation: Equation) -> cells.Place:
         """The adjoint's cells for those that an equation reads or writes."""
@@ -247,19 +294,12 @@ class Sweep:
             return  # nothing later in the program reads it
         place = self._place(equation)
         if value in self._active:
-            bar = cells.load(self._builder, place)
-            self.add(value, Tracer(self._builder, bar))
+            bar = cells.load(self.builder, place)
+            self.add(value, Tracer(self.builder, bar))
         if equation.primitive is refs.store:
-            cells.store(self._builder, place, cells.zero(self._builder, value.type))
+            cells.store(self.builder, place, cells.zero(self.builder, value.type))
 
     # --- regions -------------------------------------------------------------------
-
-    def _touches(self, equation: Equation) -> bool:
-        """Whether anything active happens in an equation's regions."""
-        return any(
-            written(e) in self._active or any(o in self._active for o in e.outputs)
-            for e in walk_in(equation)
-        )
 
     def _mirror(self, region: Graph) -> Graph:
         mirror = Graph(region.name)
@@ -276,34 +316,40 @@ class Sweep:
             if self._home(value) is not mirror
         }
 
-    def _bar_or_zero(self, value: Value) -> Operand:
+    def bar_or_zero(self, value: Value) -> Operand:
+        """The total, zeros if there is none; of a Ref, the Ref that holds it."""
         if is_ref(value):
             return self._adjoint(value)
         bar = self.cotangent(value)
-        return cells.zero(self._builder, value.type) if bar is None else bar
+        return cells.zero(self.builder, value.type) if bar is None else bar
 
     def _loop(self, equation: Equation) -> None:
-        if not self._touches(equation):
+        if not touches(equation, self._active):
             return
-        builder, body = self._builder, body_of(equation)
+        builder, body = self.builder, body_of(equation)
         entries = [c for c in carried(equation) if {c.param, c.output} & self._active]
-        initial = [self._bar_or_zero(c.output) for c in entries]
+        initial = [self.bar_or_zero(c.output) for c in entries]
         bounds, params = self._backwards(equation)
-        mirror = self._mirror(body)
+        again = self._again.get(equation)
+        mirror = self._mirror(body) if again is None else Graph(body.name)
+        self._bars[mirror] = {}
         mirror.add_param(_INDEX, body.params[0].name)
         names = [_barred(c.param) or _barred(c.output) for c in entries]
         for start, name in zip(initial, names, strict=True):
             mirror.add_param(start.type, name)
         with builder.region(mirror):
-            self._enter(entries, mirror.params[1:])
-            self.block(body)
-            mirror.results = [self._bar_or_zero(c.param) for c in entries]
+            if again is None:
+                self.enter(entries, mirror.params[1:])
+                self.block(body)
+                mirror.results = [self.bar_or_zero(c.param) for c in entries]
+            else:
+                mirror.results = again.pull(self, mirror, entries)
             outer = self._outer_bars(mirror)
             for value, bar in outer.items():
                 total = mirror.add_param(value.type, _barred(value))
                 mirror.results.append((Tracer(builder, total) + bar).operand)
         for value in outer:
-            initial.append(self._bar_or_zero(value))
+            initial.append(self.bar_or_zero(value))
         types = tuple(p.type for p in mirror.params)
         made = builder.emit(
             for_, [*bounds, *initial], params, (mirror,), (*types[1:], _INDEX)
@@ -319,18 +365,18 @@ class Sweep:
             else:
                 self.add(c.initial, Tracer(builder, bar))
 
-    def _enter(self, entries: Sequence[Carried], params: Sequence[Value]) -> None:
+    def enter(self, entries: Sequence[Carried], params: Sequence[Value]) -> None:
         """Give the next carried values what the later iteration found."""
         for c, bar in zip(entries, params, strict=True):
             if is_ref(c.param):
                 assert isinstance(c.next, Value)
                 self._refs[c.next] = bar
             else:
-                self.add(c.next, Tracer(self._builder, bar))
+                self.add(c.next, Tracer(self.builder, bar))
 
     def _backwards(self, loop: Equation) -> tuple[list[Operand], dict[str, Any]]:
         """Bounds and parameters of a loop over the same iterations, last first."""
-        builder = self._builder
+        builder = self.builder
         trips = Tracer(builder, self._known[loop.outputs[-1]])
         if loop.primitive is not for_:
             zero = Literal(0, "int64")
@@ -350,9 +396,9 @@ class Sweep:
         }
 
     def _cond(self, equation: Equation) -> None:
-        if not self._touches(equation):
+        if not touches(equation, self._active):
             return
-        builder = self._builder
+        builder = self.builder
         bars = [
             self.cotangent(o) if o in self._active else None for o in equation.outputs
         ]
@@ -377,14 +423,22 @@ class Sweep:
 
     def _total(self, value: Value, more: Any) -> Operand:
         """Inside a branch: a cotangent from before the branch, and more."""
-        parent = self._builder.graph.parent
+        parent = self.builder.graph.parent
         assert parent is not None
         before = self._bars[parent].get(value)
         total = more if before is None else before if more is None else before + more
         if total is None:
-            return cells.zero(self._builder, value.type)
+            return cells.zero(self.builder, value.type)
         operand: Operand = total.operand
         return operand
+
+
+def touches(equation: Equation, active: set[Value]) -> bool:
+    """Whether anything active happens in an equation's regions."""
+    return any(
+        written(e) in active or any(o in active for o in e.outputs)
+        for e in walk_in(equation)
+    )
 
 
 def trip_count(lo: Any, hi: Any, step: int) -> Any:

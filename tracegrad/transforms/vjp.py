@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from tracegrad.ir.graph import Builder, Graph, Operand, Value, substitute
 from tracegrad.ir.shapes import assuming
 from tracegrad.transforms.activity import active
+from tracegrad.transforms.checkpoint import Checkpointed, is_marked
 from tracegrad.transforms.dce import prune
 from tracegrad.transforms.pipeline import PREPARE, run
 from tracegrad.transforms.residuals import resolve
-from tracegrad.transforms.sweep import Sweep
+from tracegrad.transforms.sweep import Sweep, touches
 
 
 def vjp(
@@ -90,8 +91,6 @@ def _emit(
 ) -> tuple[list[Operand], list[Operand | None], Sweep]:
     known: dict[Value, Operand] = dict(zip(graph.params, arguments, strict=True))
     copies: dict[Graph, Graph] = {}
-    builder.replay(graph.equations, known, copies)
-    results = [substitute(r, known) for r in graph.results]
     inputs = [graph.params[k] for k in wrt]
     seeded = [
         (result, cotangent)
@@ -99,7 +98,16 @@ def _emit(
         if cotangent is not None
     ]
     found = active(graph, inputs, [result for result, _ in seeded])
-    sweep = Sweep(builder, known, copies, found)
+    again = {}
+    for k, equation in enumerate(graph.equations):
+        if is_marked(equation) and touches(equation, found):
+            later = graph.equations[k + 1 :]
+            with builder.at(equation.location):
+                again[equation] = Checkpointed(builder, equation, known, later)
+        else:
+            builder.replay([equation], known, copies)
+    results = [substitute(r, known) for r in graph.results]
+    sweep = Sweep(builder, known, copies, found, again)
     with builder.rearranging():
         for result, cotangent in seeded:
             sweep.seed(result, cotangent)
