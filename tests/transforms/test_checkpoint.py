@@ -6,17 +6,25 @@ from math import comb
 import numpy as np
 import pytest
 
-from tests.transforms.checkpoint_programs import ALL, in_place, scalars, swapped
+from tests.transforms.checkpoint_programs import (
+    ALL,
+    branches,
+    in_place,
+    inside_a_loop,
+    local_storage,
+    scalars,
+    swapped,
+)
 from tracegrad import checkpoint, grad, hessian, jit, jvp, pytree, value_and_grad, vmap
-from tracegrad.arguments import Selection
-from tracegrad.derivatives import gradient
 from tracegrad.errors import TracingError
+from tracegrad.ir.verifier import verify
 from tracegrad.traces import evaluate as interpreter
 from tracegrad.traces.inputs import describe
 from tracegrad.traces.source import trace
 from tracegrad.transforms.pipeline import OPTIMISE, run
 
 RNG = np.random.default_rng(4)
+COMPILED = (scalars, branches, swapped, local_storage, inside_a_loop)
 
 
 def as_it_is(steps):
@@ -31,16 +39,31 @@ def functions(program, snapshots):
     )
 
 
+def traced(function, *arguments):
+    """A function's graph, verified."""
+    leaves, tree = pytree.flatten((arguments, {}))
+    described = [describe(x, f"x{k}") for k, x in enumerate(leaves)]
+    return verify(run(OPTIMISE, trace(function, described, tree).graph))
+
+
+def evaluated(graph, *arguments):
+    return interpreter.evaluate(graph, arguments)
+
+
 @pytest.mark.parametrize("program", ALL, ids=lambda f: f.__name__)
 def test_gradients_are_those_of_the_loop(program):
     marked, plain = functions(program, 3)
-    found, expected = value_and_grad(marked), value_and_grad(plain)
+    found, example = value_and_grad(marked), (np.ones(3), 30)
+    expected = traced(value_and_grad(plain), *example)
+    if program not in COMPILED:
+        graph = traced(found, *example)
+        found = partial(evaluated, graph)
     for n in (0, 1, 2, 4, 11, 30):
         x = RNG.uniform(0.2, 0.9, 3)
         value, slope = found(x, n)
-        assert value == expected(x, n)[0] == pytest.approx(plain(x, n), rel=1e-12)
-        assert np.allclose(slope, expected(x, n)[1], rtol=1e-10, atol=1e-13)
-    assert len(found.signatures) <= 2
+        assert value == pytest.approx(plain(x, n), rel=1e-12)
+        reference = interpreter.evaluate(expected, [x, n])[1]
+        assert np.allclose(slope, reference, rtol=1e-10, atol=1e-13)
 
 
 # --- what it costs -----------------------------------------------------------------
@@ -68,10 +91,7 @@ class Counting(interpreter._Run):
 
 def costs(function, *arguments):
     """What evaluating a function's gradient costs."""
-    leaves, tree = pytree.flatten((arguments, {}))
-    described = [describe(x, f"x{k}") for k, x in enumerate(leaves)]
-    derived = gradient(function, Selection.of(None, None), has_aux=False)
-    graph = run(OPTIMISE, trace(derived, described, tree).graph)
+    graph = traced(grad(function), *arguments)
     sizes = interpreter.sizes_of(graph, arguments)
     counting = Counting(dict(zip(graph.params, arguments, strict=True)), sizes)
     counting.block(graph)
@@ -119,34 +139,52 @@ def test_memory_is_that_of_the_snapshots():
 # --- composition -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("program", [scalars, in_place])
-def test_second_order(program):
-    marked, plain = functions(program, 2)
+def same(f, g, *arguments):
+    """Whether two functions give the same, by their graphs."""
+    found, expected = (
+        interpreter.evaluate(traced(h, *arguments), arguments) for h in (f, g)
+    )
+    assert all(
+        np.allclose(x, y, rtol=1e-10, atol=1e-12)
+        for x, y in zip(found, expected, strict=True)
+    )
+
+
+def test_a_compiled_hessian():
+    marked, plain = functions(scalars, 2)
     x = RNG.uniform(0.2, 0.9, 3)
-    assert np.allclose(hessian(marked)(x, 7), hessian(plain)(x, 7), atol=1e-12)
+    expected = interpreter.evaluate(traced(hessian(plain), x, 7), [x, 7])[0]
+    assert np.allclose(hessian(marked)(x, 7), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("program", [scalars, in_place, swapped])
+def test_second_orders(program):
+    marked, plain = functions(program, 2)
+    x, v = RNG.uniform(0.2, 0.9, 3), RNG.normal(size=3)
+    same(hessian(marked), hessian(plain), x, 7)
 
     def along(f):
         return lambda x, v: jvp(lambda x: f(x, 7), (x,), (v,))[1]
 
-    v = RNG.normal(size=3)
-    # Reverse over forward: the loop that carries tangents is marked as well.
-    found, expected = grad(along(marked)), grad(along(plain))
-    assert np.allclose(found(x, v), expected(x, v), atol=1e-12)
+    def norm(f):
+        return lambda x: np.sum(grad(f)(x, 7) ** 2)
+
+    same(grad(along(marked)), grad(along(plain)), x, v)
+    same(grad(norm(marked)), grad(norm(plain)), x)
 
 
-def test_reverse_over_reverse_and_batches():
+def test_batches():
     marked, plain = functions(scalars, 2)
     x = RNG.uniform(0.2, 0.9, (4, 3))
 
-    def norm(f):
-        return grad(lambda x, n: np.sum(grad(f)(x, n) ** 2))
+    def rows(f):
+        return vmap(grad(f), in_axes=(0, None))
 
-    assert np.allclose(norm(marked)(x[0], 6), norm(plain)(x[0], 6), atol=1e-12)
-    rows = vmap(grad(marked), in_axes=(0, None))(x, 6)
-    assert np.allclose(rows, [grad(plain)(row, 6) for row in x])
-    assert np.allclose(
-        grad(lambda x, n: np.sum(vmap(marked, in_axes=(0, None))(x, n)))(x, 6), rows
-    )
+    def total(f):
+        return grad(lambda x, n: np.sum(vmap(f, in_axes=(0, None))(x, n)))
+
+    same(rows(marked), rows(plain), x, 6)
+    same(total(marked), total(plain), x, 6)
 
 
 # --- the mark ----------------------------------------------------------------------

@@ -73,10 +73,6 @@ class Checkpointed:
                 self._around[x] = _empty(builder, new(x, known), x.name)
             elif is_ref(x) and _changes(x, later):
                 self._around[x] = builder.emit1(refs.copy, (new(x, known),))
-        self._work = [
-            _empty(builder, c.param, c.param.name) if is_ref(c.param) else None
-            for c in self._entries
-        ]
         items = [*(c.param for c in self._entries), *self._state]
         self._kept = [
             _shelf(builder, slots + 1, x.type, f"{x.name or 't'}_kept") for x in items
@@ -123,7 +119,11 @@ class Checkpointed:
         def test(k: Value, *_: Value) -> list[Operand]:
             return [(Tracer(builder, k) < Tracer(builder, end)).operand]
 
-        def body(k: Value, *state: Value) -> list[Operand]:
+        def whole(values: Sequence[Operand]) -> list[Operand]:
+            remaining = iter(values)
+            return [x if is_ref(x) else next(remaining) for x in state]
+
+        def body(k: Value, *values: Value) -> list[Operand]:
             top = Tracer(builder, cells.load(builder, self._top))
             number, last = Tracer(builder, k), Tracer(builder, goal)
             left, spare = last - number, self._slots - top + 1
@@ -131,7 +131,7 @@ class Checkpointed:
             cells.named(spare.operand, "spare")
             after = number + _stride(builder, left, spare)
             cells.named(after.operand, "stop")
-            found = self._iterations(builder, number, after, state, known)
+            found = self._iterations(builder, number, after, whole(values), known)
             # One slot more is for the last iteration, which is the first to be
             # reversed: Revolve goes on with it from where the forward sweep is.
             final = cmp.equal(after, Tracer(builder, self._count) - 1)
@@ -143,10 +143,12 @@ class Checkpointed:
             with builder.region(otherwise):
                 pass
             builder.emit(cond, (wanted.operand,), {}, (then, otherwise), ())
-            return [after.operand, *found]
+            return [after.operand, *(x for x in found if not is_ref(x))]
 
-        names = ["done", *(c.param.name for c in self._entries)]
-        return _while(builder, [begin, *state], names, test, body)[1:]
+        plain = [c.param for c in self._entries if not is_ref(c.param)]
+        names = ["done", *(param.name for param in plain)]
+        initial = [begin, *(x for x in state if not is_ref(x))]
+        return whole(_while(builder, initial, names, test, body)[1:])
 
     def _iterations(
         self,
@@ -156,7 +158,7 @@ class Checkpointed:
         state: Sequence[Operand],
         known: dict[Value, Operand],
     ) -> list[Operand]:
-        """Some iterations as they are."""
+        """Some iterations as they are; arrays keep their places."""
         params = self._loop.params
         if params["reversed"]:
             count = Tracer(builder, self._count)
@@ -165,8 +167,14 @@ class Checkpointed:
         plain = {key: params[key] for key in ("step", "reversed", "stops")}
         region = builder.copy_region(self._body, dict(known))
         types = (*(x.type for x in state), _INDEX)
-        made = builder.emit(for_, [*limits, *state], plain, (region,), types)
-        return list(made[:-1])
+        # What the loop exchanges are copies, as it may do so any number of times.
+        initial = [builder.emit1(refs.copy, (x,)) if is_ref(x) else x for x in state]
+        made = builder.emit(for_, [*limits, *initial], plain, (region,), types)
+        pairs = [(x, y) for x, y in zip(state, made, strict=False) if is_ref(x)]
+        contents = [cells.load(builder, cells.whole(y)) for _, y in pairs]
+        for (x, _), value in zip(pairs, contents, strict=True):
+            cells.store(builder, cells.whole(x), value)
+        return [x if is_ref(x) else y for x, y in zip(state, made, strict=False)]
 
     def _index(self, builder: Builder, number: Any) -> Operand:
         """The index after a number of steps from the start."""
@@ -231,17 +239,19 @@ class Checkpointed:
         number = self._number(builder, index)
         last = (Tracer(builder, cells.load(builder, self._top)) - 1).operand
         loaded = [cells.load(builder, _slot(shelf, last)) for shelf in self._kept]
-        work = [*self._work, *(self._around[x] for x in self._state)]
-        state: list[Operand] = []
-        for place, value in zip(work, loaded, strict=True):
-            if place is not None:
-                cells.store(builder, cells.whole(place), value)
-            state.append(value if place is None else place)
+        count = len(self._entries)
+        for x, value in zip(self._state, loaded[count:], strict=True):
+            cells.store(builder, cells.whole(self._around[x]), value)
+        state = [
+            cells.named(builder.emit1(refs.copy, (value,)), c.param.name)
+            if is_ref(c.param)
+            else value
+            for c, value in zip(self._entries, loaded, strict=False)
+        ]
         known = dict(self._around)
         begin = cells.load(builder, _slot(self._at, last))
         goal = (number + 1).operand
-        carry = state[: len(self._entries)]
-        found = self._run(builder, begin, carry, known, number.operand, goal)
+        found = self._run(builder, begin, state, known, number.operand, goal)
         self._pop(builder, number)
         known |= zip(self._body.params, [index, *found], strict=True)
         return known
