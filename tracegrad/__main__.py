@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from tracegrad import __version__
-from tracegrad.commands import build, show
+from tracegrad.commands import build, show, verify
 from tracegrad.errors import TracegradError
 
-COMMANDS = (show, build)
+COMMANDS = (show, verify, build)
 
 
 def parser() -> argparse.ArgumentParser:
