@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tracegrad.native import load_library
     from tracegrad.objective import scipy_objective, scipy_system
     from tracegrad.products import jvp, linearize, vjp
+    from tracegrad.proof.expressions import symbolic
+    from tracegrad.proof.from_sympy import from_sympy
     from tracegrad.proof.verify import verify
     from tracegrad.shipping import export_c, export_python
     from tracegrad.traces.iteration import checkpoint
@@ -44,6 +46,7 @@ __all__ = [
     "errors",
     "export_c",
     "export_python",
+    "from_sympy",
     "grad",
     "hessian",
     "hvp",
@@ -56,6 +59,7 @@ __all__ = [
     "scipy_objective",
     "scipy_system",
     "stop_gradient",
+    "symbolic",
     "value_and_grad",
     "verify",
     "vjp",
@@ -71,6 +75,8 @@ _HOMES = {
     "tracegrad.native": "load_library",
     "tracegrad.objective": "scipy_objective scipy_system",
     "tracegrad.products": "jvp linearize vjp",
+    "tracegrad.proof.expressions": "symbolic",
+    "tracegrad.proof.from_sympy": "from_sympy",
     "tracegrad.proof.verify": "verify",
     "tracegrad.shipping": "export_c export_python",
     "tracegrad.traces.iteration": "checkpoint",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tracegrad import derivatives, eager, mapping, pytree
 from tracegrad.arguments import Argnames, Argnums, Selection
@@ -25,6 +25,7 @@ from tracegrad.tape.value import Value
 from tracegrad.traces.tracer import Tracer
 
 Function = Callable[..., Any]
+Via = Literal["graph", "sympy"]
 _T = TypeVar("_T")
 
 
@@ -83,6 +84,7 @@ def grad(
     argnames: Argnames = None,
     has_aux: bool = False,
     mode: Mode = "auto",
+    via: Via = "graph",
 ) -> Compiled:
     """The gradient of a function that returns one number.
 
@@ -95,6 +97,8 @@ def grad(
         mode: "compiled" compiles or raises; "tape" runs the function as it is, on
             arrays that record what is done to them; "auto" compiles, and takes the tape
             with a warning where the function can't be traced.
+        via: "sympy" differentiates the function as SymPy expressions, at the arguments'
+            sizes: for short ones, and as a second opinion.
 
     Returns:
         A function of the same arguments whose result is like the differentiated
@@ -113,6 +117,9 @@ def grad(
     """
     selection = Selection.of(argnums, argnames)
     trace = derivatives.gradient(function, selection, has_aux=has_aux)
+    if via != "graph":
+        both = _by_sympy(function, selection, has_aux, via)
+        trace = _then(_second, both)
     out = _first if has_aux else _whole
     taped = eager.gradient(function, selection, has_aux=has_aux)
     return Compiled(trace, function, "_grad", out=out, mode=mode, eager=taped)
@@ -126,6 +133,7 @@ def value_and_grad(
     argnames: Argnames = None,
     has_aux: bool = False,
     mode: Mode = "auto",
+    via: Via = "graph",
 ) -> Compiled:
     """A function's value and gradient, computed together.
 
@@ -135,6 +143,7 @@ def value_and_grad(
         argnames: see ``grad``.
         has_aux: whether the value is a pair (value, anything).
         mode: see ``grad``.
+        via: see ``grad``.
 
     Returns:
         A function of the same arguments whose result is (value, gradient), and
@@ -148,10 +157,34 @@ def value_and_grad(
     """
     selection = Selection.of(argnums, argnames)
     trace = derivatives.value_and_grad(function, selection, has_aux=has_aux)
+    if via != "graph":
+        trace = _by_sympy(function, selection, has_aux, via)
     taped = eager.value_and_grad(function, selection, has_aux=has_aux)
     return Compiled(
         trace, function, "_value_and_grad", out=_second, mode=mode, eager=taped
     )
+
+
+def _by_sympy(
+    function: Function, selection: Selection, has_aux: bool, via: str
+) -> Function:
+    """Value and gradient, differentiated by SymPy.
+
+    Raises:
+        ArgumentError: for another ``via``, and for ``has_aux``.
+    """
+    if via != "sympy":
+        raise ArgumentError(f'via={via!r}: it is "graph" or "sympy".')
+    if has_aux:
+        raise ArgumentError('has_aux=True doesn\'t go with via="sympy".')
+    # SymPy takes half a second to import, and who doesn't ask for it never pays.
+    from tracegrad.proof import expressions
+
+    return expressions.value_and_gradient(function, selection)
+
+
+def _then(pick: Function, function: Function) -> Function:
+    return lambda *args, **kwargs: pick(function(*args, **kwargs))
 
 
 def _whole(nest: Any) -> Any:
