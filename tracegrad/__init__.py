@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tracegrad.products import jvp, linearize, vjp
     from tracegrad.proof.expressions import symbolic
     from tracegrad.proof.from_sympy import from_sympy
+    from tracegrad.proof.nans import debug_nans
     from tracegrad.proof.verify import verify
     from tracegrad.shipping import export_c, export_python
     from tracegrad.traces.iteration import checkpoint
@@ -43,6 +44,7 @@ __all__ = [
     "checkpoint",
     "custom_jvp",
     "custom_vjp",
+    "debug_nans",
     "errors",
     "export_c",
     "export_python",
@@ -77,6 +79,7 @@ _HOMES = {
     "tracegrad.products": "jvp linearize vjp",
     "tracegrad.proof.expressions": "symbolic",
     "tracegrad.proof.from_sympy": "from_sympy",
+    "tracegrad.proof.nans": "debug_nans",
     "tracegrad.proof.verify": "verify",
     "tracegrad.shipping": "export_c export_python",
     "tracegrad.traces.iteration": "checkpoint",

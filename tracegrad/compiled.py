@@ -392,6 +392,14 @@ class Compiled(functools.partial[Any]):
         _, described, tree = self._described(args, kwargs)
         return program(self._trace, described, tree, self._title), self._binder
 
+    def specialised(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Specialisation, list[Any], pytree.Tree]:
+        """What a call with these arguments runs, their leaves and structure."""
+        args, kwargs = self._binder.bind(args, kwargs)
+        leaves, tree = pytree.flatten((args, kwargs))
+        return self._specialised(args, kwargs), leaves, tree
+
     def _specialised(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Specialisation:

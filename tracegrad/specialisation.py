@@ -66,7 +66,7 @@ class Specialisation:
 
     def accepts(self, leaves: Sequence[Any]) -> bool:
         """Whether the sizes of flat arguments keep what was assumed of them."""
-        sizes = self._sizes(self._inputs(leaves))
+        sizes = self._sizes(self.inputs(leaves))
         return all(guard.holds(sizes) for guard in self.traced.assumptions.guards)
 
     def stages(self) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ class Specialisation:
         Raises:
             GuardFailed: if the sizes, or what is outside, broke an assumption.
         """
-        inputs = self._inputs(leaves)
+        inputs = self.inputs(leaves)
         if self.traced.exclusive:
             self._check_exclusive(leaves)
         arrays = self._allocated(inputs, buffers or {})
@@ -100,7 +100,7 @@ class Specialisation:
         outputs = [restored(output, results) for output in self.traced.outputs]
         return pytree.unflatten(self.traced.tree, outputs)
 
-    def _inputs(self, leaves: Sequence[Any]) -> list[Any]:
+    def inputs(self, leaves: Sequence[Any]) -> list[Any]:
         """The kernel's inputs: the traced leaves, then the hidden ones."""
         pairs = zip(self.traced.leaves, leaves, strict=True)
         inputs = [_prepared(x, leaf) for leaf, x in pairs if leaf.traced]

@@ -5,7 +5,7 @@ Compiled kernels, derivatives and proofs are all compared with this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,33 @@ from tracegrad.ir.graph import Equation, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
 from tracegrad.primitives.control import cond, for_, indices, while_
 
+Watch = Callable[[Equation, list[Any], list[Any]], None]
 
-def evaluate(graph: Graph, arguments: Sequence[Any]) -> list[Any]:
-    """The results of a graph on NumPy arrays and numbers, one per parameter."""
+
+def evaluate(
+    graph: Graph, arguments: Sequence[Any], watch: Watch | None = None
+) -> list[Any]:
+    """The results of a graph on NumPy arrays and numbers, one per parameter.
+
+    watch: is shown each equation after it was evaluated, with its inputs and results.
+    """
     known: dict[Value, Any] = {}
     for param, argument in zip(graph.params, arguments, strict=True):
         known[param] = np.asarray(argument, dtype=param.type.dtype)[()]
-    return _Run(known, sizes_of(graph, arguments)).block(graph)
+    return _Run(known, sizes_of(graph, arguments), watch).block(graph)
 
 
 class _Run:
     """The values and sizes known so far."""
 
-    def __init__(self, known: dict[Value, Any], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        known: dict[Value, Any],
+        sizes: Mapping[str, int],
+        watch: Watch | None = None,
+    ) -> None:
         self._known = known
+        self._watch = watch
         self._sizes = dict(sizes)  # and, in a loop, its index
 
     def read(self, operand: Operand) -> Any:
@@ -38,6 +51,9 @@ class _Run:
     def block(self, graph: Graph) -> list[Any]:
         for equation in graph.equations:
             results = self.equation(equation)
+            if self._watch is not None:
+                inputs = [self.read(x) for x in equation.inputs]
+                self._watch(equation, inputs, results)
             for output, value in zip(equation.outputs, results, strict=True):
                 self._known[output] = value
         return [self.read(result) for result in graph.results]
