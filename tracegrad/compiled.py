@@ -187,7 +187,7 @@ class Compiled(functools.partial[Any]):
                 and _same_static(described, spec.traced.leaves)
                 and spec.holds()
             ]
-            return found or [self._specialised(args, kwargs)]
+            return found or [self.specialised(args, kwargs)]
 
     # --- calls ---------------------------------------------------------------------
 
@@ -382,7 +382,7 @@ class Compiled(functools.partial[Any]):
             arguments: examples, or one text such as ``"float64[:, :], float64"``.
             keywords: examples.
         """
-        self._specialised(_examples(arguments, keywords), keywords)
+        self.specialised(_examples(arguments, keywords), keywords)
         return self
 
     def program(self, *arguments: Any, **keywords: Any) -> tuple[Program, Binder]:
@@ -393,14 +393,6 @@ class Compiled(functools.partial[Any]):
         return program(self._trace, described, tree, self._title), self._binder
 
     def specialised(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Specialisation, list[Any], pytree.Tree]:
-        """What a call with these arguments runs, their leaves and structure."""
-        args, kwargs = self._binder.bind(args, kwargs)
-        leaves, tree = pytree.flatten((args, kwargs))
-        return self._specialised(args, kwargs), leaves, tree
-
-    def _specialised(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Specialisation:
         """The specialisation for these arguments, made if need be, not run."""
@@ -454,14 +446,14 @@ class Compiled(functools.partial[Any]):
 
     def source_for(self, *args: Any, **kwargs: Any) -> Text:
         """The Python source of the kernel for arguments like these."""
-        return Text(self._specialised(args, kwargs).compiled.source.text)
+        return Text(self.specialised(args, kwargs).compiled.source.text)
 
     def stages(self, *args: Any, **kwargs: Any) -> Stages:
         """Every stage from the traced function to the kernel, as text.
 
         Without arguments, of the kernel used last.
         """
-        spec = self._specialised(args, kwargs) if args or kwargs else self._used()
+        spec = self.specialised(args, kwargs) if args or kwargs else self._used()
         return Stages({title: Text(text) for title, text in spec.stages()})
 
     def _used(self) -> Specialisation:

@@ -8,6 +8,7 @@ makes such a number of finite ones.
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,10 @@ def _explain(function: Compiled, args: Any, kwargs: Any) -> None:
     Raises:
         NotFinite: there.
     """
-    spec, leaves, tree = function.specialised(args, kwargs)
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    spec = function.specialised(bound.args, bound.kwargs)
+    leaves, tree = pytree.flatten((bound.args, bound.kwargs))
     names = [leaf.name for leaf in spec.traced.leaves]
     for name, leaf in zip(names, leaves, strict=True):
         if not _finite([leaf]):
