@@ -26,7 +26,7 @@ from tracegrad import (
     value_and_grad,
     vjp,
 )
-from tracegrad.errors import DifferentiationError
+from tracegrad.errors import ArgumentError, DifferentiationError
 
 X = np.array([0.5, -1.5, 2.0])
 SCALE = 2.0
@@ -763,6 +763,12 @@ def test_values_that_leave_the_trace_are_refused():
 
 
 # --- check_grads -------------------------------------------------------------------
+
+
+def test_check_grads_as_jax_calls_it():
+    check_grads(rosenbrock, (X,), order=1, modes=["fwd", "rev"])
+    with pytest.raises(ArgumentError, match="mode 'both'"):
+        check_grads(rosenbrock, (X,), modes=["both"])
 
 
 def test_check_grads_passes_and_fails():

@@ -9,6 +9,7 @@ import numpy as np
 
 from tracegrad import pytree
 from tracegrad.derivatives import Function
+from tracegrad.errors import ArgumentError
 from tracegrad.products import jvp, vjp
 
 _STEP = {"float64": 2e-4, "float32": 2e-2}
@@ -30,15 +31,20 @@ def check_grads(
             are held fixed. Its derivatives up to ``order`` must exist at ``args``.
         args: the point.
         order: 1 checks the derivative, 2 that of the derivative as well.
-        modes: which of "forward" and "reverse" to check, and to nest.
+        modes: which of "forward" and "reverse" to check, and to nest; JAX's "fwd" and
+            "rev" mean the same.
         tolerance: relative to the largest of the numbers compared; 1e-6 for float64.
         seed: of the random directions and weights.
 
     Raises:
+        ArgumentError: for another mode.
         AssertionError: with a table of the numbers that disagree.
 
     >>> check_grads(lambda x: np.sum(np.sin(x) * x), (np.array([0.3, -1.2]),))
     """
+    unknown = [mode for mode in modes if mode not in _MODES]
+    if unknown:
+        raise ArgumentError(f'mode {unknown[0]!r}: it is "forward" or "reverse".')
     rng = np.random.default_rng(seed)
     args = tuple(args)
     rows: list[tuple[str, float, float]] = []
@@ -92,6 +98,8 @@ def _reverse(
 _MODES: dict[str, Callable[..., tuple[float, Function]]] = {
     "forward": _forward,
     "reverse": _reverse,
+    "fwd": _forward,
+    "rev": _reverse,
 }
 
 
