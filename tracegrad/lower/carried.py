@@ -15,6 +15,7 @@ from codegen.loop_ir import Array, Assign, Expr, Swap, Var
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.types import RefType
 from tracegrad.lower.block import Block
+from tracegrad.lower.composites import is_view
 from tracegrad.lower.life import captured
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.roots import repeats
@@ -93,7 +94,8 @@ class Carried:
         array = state.new_array(param, base)
         inside = set(captured(self.loop.regions))
         last = self.block.dies(start) and start not in inside
-        if last and start in self.block.pending and not repeats(start):
+        pends = start in self.block.pending and computed(start)
+        if last and pends and not repeats(start):
             state.targets[start] = array
             self.block.demand([start])
         else:
@@ -162,8 +164,12 @@ class Carried:
 
 
 def computed(value: Value) -> bool:
-    """Whether an array is an expression: not what a region gives."""
-    return value.definition is not None and not value.definition.regions
+    """Whether an array is an expression: not what a region gives, nor a view.
+
+    A view would go on in the memory of what it shows, whatever array is meant for it.
+    """
+    made = value.definition
+    return made is not None and not made.regions and not is_view(value)
 
 
 def move(block: Block, moves: Sequence[tuple[Var, Expr]]) -> None:

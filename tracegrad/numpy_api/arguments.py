@@ -112,7 +112,14 @@ def number_of(like: Any, size: Size) -> Any:
         return size
     if size.value is not None:
         return size.value
-    return type(like)(like.builder, size_value(like.builder, size), weak=True)
+    return like.of(like.builder, size_value(like.builder, size), weak=True)
+
+
+def recorded(like: Any, x: Any) -> Any:
+    """A plain array as a hidden input, where ``like`` is recorded."""
+    if like is None or is_traced(x):
+        return x
+    return like.of(like.builder, like.builder.capture(x))
 
 
 # --- dtypes ------------------------------------------------------------------------

@@ -18,7 +18,7 @@ import numpy as np
 
 from tracegrad.errors import ShapeError
 from tracegrad.ir.shapes import hint_of, same_size, size_equals
-from tracegrad.numpy_api.arguments import is_float, rank_of, refuse
+from tracegrad.numpy_api.arguments import is_float, rank_of, recorded, refuse, traced_in
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.numpy_api.rearranging import diagonal
 from tracegrad.numpy_api.shapes import moveaxis, transpose
@@ -41,7 +41,8 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
         raise refuse(
             "einsum with lists of axes is not supported.", "Name the axes by letters."
         )
-    xs = [asarray(a) for a in arrays]
+    like = traced_in(arrays)
+    xs = [recorded(like, asarray(a)) for a in arrays]
     terms, wanted = parse(subscripts, [rank_of(x) for x in xs])
     parts = [_distinct(_Term(t, x)) for t, x in zip(terms, xs, strict=True)]
     sizes = _sizes(parts)

@@ -62,7 +62,7 @@ _CHOICES = (
 
 def power(x1: Any, x2: Any) -> Any:
     """x1**x2, as the operator does it (an integer exponent becomes products)."""
-    return operand(x1) ** operand(x2)
+    return ew.raise_to(operand(x1), operand(x2))
 
 
 def square(x: Any) -> Any:

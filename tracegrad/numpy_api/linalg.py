@@ -25,8 +25,8 @@ from tracegrad.numpy_api.arguments import (
     count_of,
     floats,
     is_float,
-    is_traced,
     rank_of,
+    recorded,
     refuse,
     traced_in,
 )
@@ -123,7 +123,7 @@ def _meet(a: Any, b: Any, axis1: int, axis2: int) -> None:
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """The sum of products over pairs of axes."""
     like = traced_in([a, b])
-    a, b = (_recorded(like, asarray(x)) for x in (a, b))
+    a, b = (recorded(like, asarray(x)) for x in (a, b))
     left, right = _contracted(axes, rank_of(a), rank_of(b))
     for axis1, axis2 in zip(left, right, strict=True):
         _meet(a, b, axis1, axis2)
@@ -143,13 +143,6 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         columns = structural.reshape(columns, shape=(shared, *own))
     product = linalg.dot(rows, columns)
     return product if rank_of(product) == len(kept) else reshape(product, kept)
-
-
-def _recorded(like: Any, x: Any) -> Any:
-    """A plain array as a hidden input, where ``like`` is recorded."""
-    if like is None or is_traced(x):
-        return x
-    return type(like)(like.builder, like.builder.capture(x))
 
 
 def _contracted(axes: Any, rank_a: int, rank_b: int) -> tuple[list[int], list[int]]:

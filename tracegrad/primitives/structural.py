@@ -63,7 +63,7 @@ def constant(like: Any, value: Any, dtype: Any = None) -> Any:
     builder = getattr(like, "builder", None)
     if builder is None:
         return number
-    return type(like)(builder, Literal(number.item(), dtype_of(kind)))
+    return like.of(builder, Literal(number.item(), dtype_of(kind)))
 
 
 def filled(like: Any, value: Any, shape: Sizes, dtype: Any = None) -> Any:
@@ -77,7 +77,7 @@ def counting(like: Any, size: Size, dtype: DType = "int64") -> Any:
     if builder is None:
         return iota(size=size, dtype=dtype)
     params = {"size": Dim.of(size), "dtype": dtype}
-    return type(like)(builder, builder.emit1(iota, (), params))
+    return like.of(builder, builder.emit1(iota, (), params))
 
 
 def _dtype(x: Any) -> Any:

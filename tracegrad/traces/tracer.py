@@ -102,6 +102,11 @@ class Tracer:
         self.weak = weak
         self.origin: Any = None
 
+    @staticmethod
+    def of(builder: Builder, operand: Operand, weak: bool = False) -> Tracer:
+        """A new one, whatever kind of tracer this is."""
+        return Tracer(builder, operand, weak)
+
     # --- what an array has ---------------------------------------------------------
 
     @property
