@@ -23,7 +23,7 @@ from tests.programs import (
     views,
 )
 from tests.programs.record import programs_in
-from tracegrad import grad, jit
+from tracegrad import grad, jit, jvp
 
 PROGRAMS = programs_in(
     arrays,
@@ -149,3 +149,23 @@ def difference(total, arguments, directions, step=1e-6):
         return total(*moved)
 
     return (at(step) - at(-step)) / (2 * step)
+
+
+def test_views_that_a_loop_carries_have_memory_of_their_own():
+    """Sections of an array, equal in length to the carried ones by a guard only."""
+
+    def sigmoid(z):
+        return 1.0 / (1.0 + np.exp(-z))
+
+    def loss(b):
+        h, c = b[:4], b[4:8]
+        for _ in range(4 * len(b) // 16):
+            i, f, o, _g = np.split(b * h[0], 4)
+            c = sigmoid(f) * c + sigmoid(i)
+            h = sigmoid(o) * np.tanh(c)
+        return np.sum(h)
+
+    b, v = np.linspace(0.2, 1.7, 16), np.linspace(1.0, -1.0, 16)
+    gradient = grad(loss)
+    slopes = (gradient(b + 1e-6 * v) - gradient(b - 1e-6 * v)) / 2e-6
+    assert np.allclose(jvp(gradient, (b,), (v,))[1], slopes, rtol=1e-6, atol=1e-8)
