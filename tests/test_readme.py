@@ -12,7 +12,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
 PRINTED = ("def energy", "tensor([2., 4.])")  # by each block, in order
 
 
-@pytest.mark.parametrize(("block", "text"), zip(BLOCKS, PRINTED, strict=True))
+@pytest.mark.parametrize(
+    ("block", "text"), list(zip(BLOCKS, PRINTED, strict=True)), ids=PRINTED
+)
 def test_block(block, text, tmp_path):
     # From a file: what is traced is the function's own source.
     script = tmp_path / "quickstart.py"
