@@ -125,8 +125,13 @@ def test_gradient(program):
         first, second = compiled(*given), compiled(*given)
         for x, y in zip(given, arguments, strict=True):
             assert np.array_equal(x, y)
+        # BLAS adds up in an order that depends on where its arrays happen to lie.
+        exact = "np.dot(" not in compiled.source
         for x, y in zip(first, second, strict=True):
-            assert np.array_equal(x, y, equal_nan=True)
+            if exact:
+                assert np.array_equal(x, y, equal_nan=True)
+            else:
+                np.testing.assert_allclose(x, y, rtol=1e-13, atol=1e-14)
         found = sum(
             np.sum(slope * directions[k])
             for slope, k in zip(first, floats, strict=True)

@@ -138,5 +138,5 @@ def counted(gradient, function, n):
     arguments = [rng.uniform(0.5, 1.0, n)]
     if function is gather_in_a_loop:
         arguments.append(rng.permutation(n))
-    spec = gradient._specialised(tuple(arguments), {})
+    spec = gradient.specialised(tuple(arguments), {})
     return operations(spec.graph, spec._inputs(pytree.leaves((tuple(arguments), {}))))

@@ -191,7 +191,7 @@ BAD_STATEMENTS = {
         (Reshape(Array("view", "float64", (N,), "view", contiguous=False), X),),
         "only C-contiguous",
     ),
-    "routine": ((Library("qr", (Y,), (Operand(X),)),), "no routine qr"),
+    "routine": ((Library("schur", (Y,), (Operand(X),)),), "no routine schur"),
     "operands": ((Library("dot", (Y,), (Operand(X),)),), "dot takes"),
     "ranks": ((Library("dot", (Y,), (Operand(X), Operand(X))),), "no ranks"),
     "aliased": (
