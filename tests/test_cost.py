@@ -139,4 +139,4 @@ def counted(gradient, function, n):
     if function is gather_in_a_loop:
         arguments.append(rng.permutation(n))
     spec = gradient.specialised(tuple(arguments), {})
-    return operations(spec.graph, spec._inputs(pytree.leaves((tuple(arguments), {}))))
+    return operations(spec.graph, spec.inputs(pytree.leaves((tuple(arguments), {}))))
