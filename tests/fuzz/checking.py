@@ -255,7 +255,7 @@ class Runs:
         """The graph that was lowered, evaluated by NumPy."""
         spec = kernel._last
         leaves = pytree.leaves((arguments, {}))
-        results = evaluate(spec.graph, spec._inputs(leaves))
+        results = evaluate(spec.graph, spec.inputs(leaves))
         outputs = [
             o.value if o.type is None else results[o.result]
             for o in spec.traced.outputs
