@@ -10,10 +10,17 @@ from codegen.c.compiler import find_compiler
 from tests.test_corpus import SMOOTH, difference, leaves, outcome, weighted
 from tracegrad import export_c, grad, load_library
 
-# The one returns nothing, the other makes arrays whose length it finds on the way.
-LEFT_OUT = ("output_argument", "elimination_by_rows")
+# They make arrays whose length they find on the way.
+LEFT_OUT = ("elimination_by_rows", "householder")
 # A third of them: each takes some 30 ms to trace.
 CHOSEN = [program for program in SMOOTH[::3] if program.name not in LEFT_OUT]
+
+
+def has_a_value(program):
+    """Whether the program returns something at the arguments that are tested."""
+    arguments = program.arguments(1, max(program.sizes))
+    found = outcome(program.function, arguments)
+    return not isinstance(found, Exception) and bool(leaves(found))
 
 
 class Case:
@@ -38,7 +45,7 @@ def test_gradients_in_c(tmp_path):
         find_compiler()
     except CompilerError:
         pytest.skip("there is no C compiler")
-    cases = {program.name: Case(program) for program in CHOSEN}
+    cases = {p.name: Case(p) for p in CHOSEN if has_a_value(p)}
     native = "native" if platform.machine() in ("x86_64", "aarch64") else None
     files = export_c(
         {name: case.gradient for name, case in cases.items()},
