@@ -14,7 +14,7 @@ is decided here, so that each printer stays small and all of them agree bit for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -454,3 +454,19 @@ def nested(expr: Expr) -> Iterator[Expr]:
     yield expr
     for child in children(expr):
         yield from nested(child)
+
+
+def variables(exprs: Iterable[Expr]) -> Iterator[str]:
+    """The names of the variables that expressions read, once for each reading."""
+    return (
+        part.name for expr in exprs for part in nested(expr) if isinstance(part, Var)
+    )
+
+
+def targets(stmt: Stmt) -> Iterator[str]:
+    """The names of the variables that a statement itself writes."""
+    match stmt:
+        case Assign(target=target) | Accumulate(target=target) | For(var=target):
+            yield target.name
+        case Library(outputs=outputs):
+            yield from (x.name for x in outputs if isinstance(x, Var))

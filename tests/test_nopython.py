@@ -110,6 +110,10 @@ def test_arguments_that_are_written():
     out = np.empty(4)
     call(np.arange(4.0), out)
     np.testing.assert_array_equal(out, [0.0, 1.0, 4.0, 9.0])
+    table = np.zeros((4, 3))
+    call(np.arange(4.0), table[:, 1])  # not contiguous: the kernel writes to a copy
+    np.testing.assert_array_equal(table[:, 1], [0.0, 1.0, 4.0, 9.0])
+    np.testing.assert_array_equal(table[:, ::2], 0.0)
     with pytest.raises(ValueError, match="share memory"):
         call(out[:3], out[1:])
 

@@ -36,8 +36,9 @@ import numpy as np
 from codegen.errors import GuardFailed
 from tracegrad import pytree
 from tracegrad.ir.shapes import Dim, Shape
+from tracegrad.printed import Scope
 from tracegrad.specialisation import Specialisation
-from tracegrad.traces.inputs import Leaf, identifier
+from tracegrad.traces.inputs import Leaf
 from tracegrad.traces.outside import Place
 from tracegrad.traces.source import Output
 
@@ -87,12 +88,14 @@ class _Writer:
         self._kwargs = kwargs
         self._signature = signature
         self._lines: list[str] = []
-        self._scope: dict[str, Any] = {}
-        self._taken = {leaf.name for leaf in spec.traced.leaves}
-        self._taken |= {c.leaf.name for c in spec.traced.captures} | {"out"}
-        self._taken |= set(signature.parameters if signature else ())
-        self._general = self._object("general", general)
-        self._type, self._len = self._object("type", type), self._object("len", len)
+        self._scope = Scope({leaf.name for leaf in spec.traced.leaves} | {"out"}, {})
+        self._scope.reserve(c.leaf.name for c in spec.traced.captures)
+        self._scope.reserve(signature.parameters if signature else ())
+        self._general = self._scope.name_of("general", general)
+        self._type, self._len = (
+            self._scope.name_of("type", type),
+            self._scope.name_of("len", len),
+        )
         paths = pytree.paths(pytree.structure((args, kwargs)))
         self._leaves = dict(zip(paths, spec.traced.leaves, strict=True))
 
@@ -111,11 +114,11 @@ class _Writer:
             value = self._args[key] if where == 0 else self._kwargs[key]
             self._take(name, value, (where, key))
         for guard in self._spec.traced.guards:
-            expected = self._object("expected", guard.place.read())
+            expected = self._scope.name_of("expected", guard.place.read())
             self._check(f"{self._place(guard.place)} is not {expected}")
         self._captures()
         result = self._call()
-        retry = self._object("retry", _RETRY)
+        retry = self._scope.name_of("retry", _RETRY)
         lines = [
             header,
             "    try:",
@@ -127,8 +130,8 @@ class _Writer:
             f"    return {self._general}({arguments}, out)",
         ]
         text = "\n".join(lines)
-        exec(compile(text, f"<call of {self._spec.name}>", "exec"), self._scope)
-        function: Callable[..., Any] = self._scope["call"]
+        exec(compile(text, f"<call of {self._spec.name}>", "exec"), self._scope.objects)
+        function: Callable[..., Any] = self._scope.objects["call"]
         function.__defaults__, function.__kwdefaults__ = self._defaults()
         return function
 
@@ -181,7 +184,7 @@ class _Writer:
         elif value is None:
             self._check(f"{name} is not None")
         else:
-            kind = self._object("kind", type(value))
+            kind = self._scope.name_of("kind", type(value))
             self._check(f"{self._type}({name}) is not {kind}")
             self._unpack(name, value, path)
 
@@ -215,17 +218,17 @@ class _Writer:
     def _local(self, wanted: str, path: tuple[Any, ...]) -> str:
         """The name of a part: its leaf's, if it is one."""
         leaf = self._leaves.get(path)
-        return leaf.name if leaf is not None else self._fresh(wanted)
+        return leaf.name if leaf is not None else self._scope.fresh(wanted)
 
     def _take_leaf(self, name: str, leaf: Leaf, value: Any) -> None:
         if not leaf.traced:
-            expected = self._object("static", leaf.value)
+            expected = self._scope.name_of("static", leaf.value)
             by_value = isinstance(leaf.value, (str, bytes))
             self._check(f"{name} {'!=' if by_value else 'is not'} {expected}")
         elif isinstance(value, np.ndarray) and value.ndim:
             self._take_array(name, leaf)
         else:
-            kind = self._object("kind", type(value))
+            kind = self._scope.name_of("kind", type(value))
             self._check(f"{self._type}({name}) is not {kind}")
             if isinstance(value, np.ndarray):
                 raise _NotThin
@@ -233,20 +236,20 @@ class _Writer:
             self._lines.append(f"{leaf.name} = {name}")
 
     def _take_array(self, name: str, leaf: Leaf) -> None:
-        array = self._object("ndarray", np.ndarray)
-        dtype = self._object(f"{leaf.dtype}_dtype", np.dtype(leaf.dtype))
+        array = self._scope.name_of("ndarray", np.ndarray)
+        dtype = self._scope.name_of(f"{leaf.dtype}_dtype", np.dtype(leaf.dtype))
         self._check(
             f"{self._type}({name}) is not {array} or {name}.dtype is not {dtype}"
         )
         # For a contiguous array this is a call that returns its argument, 12 ns.
-        contiguous = self._object("contiguous", np.ascontiguousarray)
+        contiguous = self._scope.name_of("contiguous", np.ascontiguousarray)
         self._lines.append(f"{name} = {contiguous}({name})")
 
     def _captures(self) -> None:
         for capture in self._spec.traced.captures:
             leaf = capture.leaf
             if capture.place is None:
-                constant = self._object(f"{leaf.name}_value", capture.constant)
+                constant = self._scope.name_of(f"{leaf.name}_value", capture.constant)
                 self._lines.append(f"{leaf.name} = {constant}")
                 continue
             self._lines.append(f"{leaf.name} = {self._place(capture.place)}")
@@ -267,7 +270,7 @@ class _Writer:
         arrays, scalars, results = [], [], []
         for result in graph.results:
             wanted = getattr(result, "name", None) or "result"
-            local = self._fresh(wanted)
+            local = self._scope.fresh(wanted)
             results.append(local)
             if not result.type.ndim:
                 scalars.append(local)
@@ -275,7 +278,7 @@ class _Writer:
             arrays.append(local)
             shape = self._shape(result.type.shape, shapes)
             self._lines.append(f"{local} = {self._empty(result.type.dtype, shape)}")
-        kernel = self._object("kernel", self._spec.compiled.entry)
+        kernel = self._scope.name_of("kernel", self._spec.compiled.entry)
         call = f"{kernel}({', '.join([*inputs, *arrays])})"
         targets = ", ".join(scalars)
         self._lines.append(f"{targets} = {call}" if scalars else call)
@@ -288,14 +291,15 @@ class _Writer:
         return f"({''.join(f'{_size(d)}, ' for d in shape)})"
 
     def _empty(self, dtype: str, shape: str) -> str:
-        empty = self._object("empty", np.empty)
+        empty = self._scope.name_of("empty", np.empty)
         if dtype == "float64":
             return f"{empty}({shape})"
-        return f"{empty}({shape}, {self._object(f'{dtype}_dtype', np.dtype(dtype))})"
+        kind = self._scope.name_of(f"{dtype}_dtype", np.dtype(dtype))
+        return f"{empty}({shape}, {kind})"
 
     def _output(self, output: Output, results: list[str]) -> str:
         if output.type is None:
-            static = self._object("static", output.value)
+            static = self._scope.name_of("static", output.value)
             copied = isinstance(output.value, np.ndarray)
             return f"{static}.copy()" if copied else static
         name = results[output.result]
@@ -303,7 +307,7 @@ class _Writer:
             return f"{name}.copy()"
         if output.python:
             return name
-        kind = self._object(output.type.dtype, np.dtype(output.type.dtype).type)
+        kind = self._scope.name_of(output.type.dtype, np.dtype(output.type.dtype).type)
         return f"{kind}({name})"
 
     def _nest(self, value: Any, leaves: list[str]) -> str:
@@ -322,34 +326,20 @@ class _Writer:
     # --- names and lines -----------------------------------------------------------
 
     def _check(self, otherwise: str) -> None:
-        different = self._object("Different", GuardFailed)
+        different = self._scope.name_of("Different", GuardFailed)
         self._lines += [f"if {otherwise}:", f"    raise {different}"]
 
     def _place(self, place: Place) -> str:
-        owner = self._object("owner", place.owner)
+        owner = self._scope.name_of("owner", place.owner)
         match place.kind:
             case "global" | "item":
-                return f"{owner}[{self._object('key', place.key)}]"
+                return f"{owner}[{self._scope.name_of('key', place.key)}]"
             case "cell":
                 return f"{owner}.cell_contents"
             case "attribute":
                 return f"{owner}.{place.key}"
             case _:
                 raise _NotThin
-
-    def _object(self, name: str, value: Any) -> str:
-        """A name of the wrapper's scope for an object; one per object."""
-        for known, other in self._scope.items():
-            if other is value:
-                return known
-        fresh = self._fresh(name)
-        self._scope[fresh] = value
-        return fresh
-
-    def _fresh(self, wanted: str) -> str:
-        name = identifier(wanted, self._taken | self._scope.keys())
-        self._taken.add(name)
-        return name
 
 
 def _size(size: Dim) -> str:

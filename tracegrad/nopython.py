@@ -39,6 +39,7 @@ from codegen.nopython import (
 from tracegrad import pytree
 from tracegrad.errors import ArgumentError, TracingError
 from tracegrad.ir.shapes import Shape
+from tracegrad.printed import Scope
 from tracegrad.specialisation import Specialisation
 from tracegrad.traces.inputs import identifier
 from tracegrad.traces.source import Output
@@ -110,9 +111,11 @@ class _Writer:
     ) -> None:
         self._function = function
         self._names = names
-        self._scope: dict[str, Any] = {"np": np, "function": function}
-        self._lines: list[str] = []
-        self._taken = {*names, "np", "function", "objmode", "result_type", "result"}
+        taken = {*names, "objmode", "result_type", "result"}
+        self._scope = Scope(taken, {"np": np, "function": function})
+        # A leaf may be bound under the name of an argument, which is still needed.
+        self._given = {name: self._scope.fresh(f"given_{name}") for name in names}
+        self._lines = [f"{_INDENT}{given} = {n}" for n, given in self._given.items()]
         self._types = dict(zip(names, types, strict=True))
 
     def wrapper(self) -> Wrapper:
@@ -129,13 +132,13 @@ class _Writer:
                 "The type of the result depends on the sizes of the arguments.",
                 todo="Call it from Python, not in nopython code.",
             )
-        call = ", ".join(f"{name}={name}" for name in self._names)
+        call = ", ".join(f"{n}={given}" for n, given in self._given.items())
         self._lines += [
             f"{_INDENT}with objmode(result=result_type):",
             f"{_INDENT * 2}result = function({call})",
             f"{_INDENT}return result",
         ]
-        return Wrapper(self._lines, self._scope, results[0])
+        return Wrapper(self._lines, self._scope.objects, results[0])
 
     def _candidate(
         self, spec: Specialisation, paths: Sequence[tuple[Any, ...]]
@@ -155,22 +158,24 @@ class _Writer:
         }
         arrays, scalars, results = [], [], []
         for result in graph.results:
-            local = self._fresh(getattr(result, "name", None) or "value")
+            local = self._scope.fresh(getattr(result, "name", None) or "value")
             results.append(local)
             if result.type.ndim:
                 arrays.append(local)
                 shape = _shape(result.type.shape, shapes)
-                dtype = self._object(result.type.dtype, np.dtype(result.type.dtype))
+                dtype = self._scope.name_of(
+                    result.type.dtype, np.dtype(result.type.dtype)
+                )
                 self._emit(2, f"{local} = np.empty({shape}, {dtype})")
             else:
                 scalars.append(local)
         arguments = [*inputs, *arrays]
         bound, words = arena(spec.compiled)
         if words is not None:
-            space = self._fresh("workspace")
+            space = self._scope.fresh("workspace")
             self._emit(2, *bound, f"{space} = np.empty({words})")
             arguments.append(space)
-        kernel = self._object("kernel", spec.compiled.function)
+        kernel = self._scope.name_of("kernel", spec.compiled.function)
         call = f"{kernel}({', '.join(arguments)})"
         self._emit(2, f"{', '.join(scalars)} = {call}" if scalars else call)
         for written in traced.written:
@@ -193,8 +198,8 @@ class _Writer:
         for capture in traced.captures:
             names.append(capture.leaf.name)
             frozen = np.ascontiguousarray(capture.read(), capture.leaf.dtype)
-            values.append(self._object(f"{capture.leaf.name}_value", frozen))
-        self._taken.update(names)
+            values.append(self._scope.name_of(f"{capture.leaf.name}_value", frozen))
+        self._scope.reserve(names)
         # All at once: the name of a part may be that of another argument.
         pairs = [(n, v) for n, v in zip(names, values, strict=True) if n != v]
         if pairs:
@@ -205,7 +210,7 @@ class _Writer:
     def _place(self, path: tuple[Any, ...]) -> str:
         """The expression for a leaf of the arguments."""
         where, key, *rest = path
-        text = self._names[key] if where == 0 else str(key)
+        text = self._given[self._names[key] if where == 0 else str(key)]
         for part in rest:
             text += f"[{part}]" if isinstance(part, int) else f".{part}"
         return text
@@ -214,8 +219,8 @@ class _Writer:
         if output.type is None:
             value = output.value
             if not isinstance(value, np.ndarray):
-                return _Leaf(self._object("static", value), Known(value))
-            text = f"{self._object('static', value)}.copy()"
+                return _Leaf(self._scope.name_of("static", value), Known(value))
+            text = f"{self._scope.name_of('static', value)}.copy()"
             return _Leaf(text, ArrayOf(str(value.dtype), value.ndim, True))
         name, dtype = results[output.result], output.type.dtype
         if not output.type.ndim:
@@ -225,19 +230,6 @@ class _Writer:
 
     def _emit(self, depth: int, *lines: str) -> None:
         self._lines += [_INDENT * depth + line for line in lines]
-
-    def _object(self, name: str, value: Any) -> str:
-        for known, other in self._scope.items():
-            if other is value:
-                return known
-        fresh = self._fresh(name)
-        self._scope[fresh] = value
-        return fresh
-
-    def _fresh(self, wanted: str) -> str:
-        name = identifier(wanted, self._taken | self._scope.keys())
-        self._taken.add(name)
-        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import pytest
 
 from codegen.loop_ir import (
+    Allocate,
     Array,
     Assign,
     Break,
@@ -23,6 +24,7 @@ from tracegrad.lower.polish import polish
 S, S2, T, NEW = (Var(name, "float64") for name in ("s%1", "s%2", "t%3", "new%4"))
 INDEX = Var("i%5", "int64")
 N = Var("n", "int64")
+SIZE, SIZE2 = Var("m%7", "int64"), Var("m%8", "int64")
 OUT = Array("out", "float64", (N,), "output")
 
 
@@ -90,6 +92,11 @@ NEEDED = {
         Assign(NEW, plus(S, number(1.0))),
         Store(OUT, (INDEX,), NEW),
         Assign(S, NEW),
+    ),
+    "an array has it as its length": (
+        Assign(SIZE2, Op("add", (SIZE, integer(1)), "int64")),
+        Allocate(Array("t%6", "float64", (SIZE2,), "local")),
+        Assign(SIZE, SIZE2),
     ),
     "the source is changed and used again": (
         Assign(S2, plus(S, number(1.0))),

@@ -14,20 +14,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from codegen.loop_ir import (
-    Accumulate,
+    Allocate,
     Assign,
     Break,
     Continue,
     Expr,
     For,
     If,
-    Library,
+    Reshape,
     Stmt,
     Var,
+    View,
     While,
     blocks,
     expressions,
     nested,
+    targets,
+    variables,
     walk,
 )
 from tracegrad.lower.names import MARK
@@ -36,9 +39,12 @@ from tracegrad.lower.rewrite import Rewrite, with_blocks
 
 def coalesce(body: Sequence[Stmt], results: Sequence[Expr]) -> list[Stmt]:
     """The statements, with fewer copies; the results' variables keep their names."""
-    totals = Counter(_read(results))
+    totals = Counter(variables(results))
     for stmt in walk(tuple(body)):
         totals.update(_mentioned(stmt))
+        if isinstance(stmt, Allocate | View | Reshape):
+            # Whoever reads the array says its shape again, by the names it has here.
+            totals.update(variables(expressions(stmt)))
     return _block(list(body), totals)
 
 
@@ -54,8 +60,10 @@ def _block(body: list[Stmt], totals: Counter[str]) -> list[Stmt]:
             position += 1
             continue
         start, source, target = found
+        before = _all_mentioned(body[start:]).count(target.name)
         body[start:] = _renamed(body[start:], source, target)
-        totals[target.name] += totals.pop(source.name)
+        del totals[source.name]
+        totals[target.name] += _all_mentioned(body[start:]).count(target.name) - before
         position = start
     return body
 
@@ -115,7 +123,7 @@ def _makes(stmt: Stmt, source: Var, target: Var) -> bool:
         case Assign(made, value):
             return made == source and source not in nested(value)
         case If(cond):
-            reads = set(_read([cond]))
+            reads = set(variables([cond]))
             arms = [arm for arm in blocks(stmt) if arm]
             return (
                 source.name not in reads
@@ -162,22 +170,10 @@ def _leaves(stmt: Stmt) -> bool:
     )
 
 
-def _read(exprs: Sequence[Expr]) -> Iterator[str]:
-    return (p.name for expr in exprs for p in nested(expr) if isinstance(p, Var))
-
-
 def _mentioned(stmt: Stmt) -> Iterator[str]:
     """The variables that a statement itself reads or writes."""
-    yield from _read(expressions(stmt))
-    yield from _targets(stmt)
-
-
-def _targets(stmt: Stmt) -> Iterator[str]:
-    match stmt:
-        case Assign(target=target) | Accumulate(target=target) | For(var=target):
-            yield target.name
-        case Library(outputs=outputs):
-            yield from (x.name for x in outputs if isinstance(x, Var))
+    yield from variables(expressions(stmt))
+    yield from targets(stmt)
 
 
 def _all_mentioned(body: Sequence[Stmt]) -> list[str]:
@@ -185,4 +181,4 @@ def _all_mentioned(body: Sequence[Stmt]) -> list[str]:
 
 
 def _written(stmt: Stmt) -> set[str]:
-    return {name for inner in walk((stmt,)) for name in _targets(inner)}
+    return {name for inner in walk((stmt,)) for name in targets(inner)}

@@ -19,7 +19,7 @@ Only sums change, and of those only the order; a scalar accumulator keeps its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -39,13 +39,13 @@ from codegen.loop_ir import (
     Stmt,
     Store,
     Swap,
-    Var,
     View,
     While,
     blocks,
     expressions,
     integer,
     nested,
+    variables,
     walk,
 )
 from tracegrad.lower.names import MARK, Names
@@ -257,10 +257,12 @@ def _carries_nothing(nest: _Nest, var: str) -> bool:
     sums = {s.target.name for s in nest.inner.body if isinstance(s, Accumulate)}
     for stmt in nest.inner.body:
         match stmt:
-            case Assign() | Accumulate() if sums & _reads(expressions(stmt)):
+            case Assign() | Accumulate() if not sums.isdisjoint(
+                variables(expressions(stmt))
+            ):
                 return False
-            case Store(combine="add", index=index) if not (
-                _reads(index) & (bound | {var})
+            case Store(combine="add", index=index) if (bound | {var}).isdisjoint(
+                variables(index)
             ):
                 pass
             case Assign() | Accumulate():
@@ -273,19 +275,13 @@ def _carries_nothing(nest: _Nest, var: str) -> bool:
 def _binds_first(nest: _Nest, bound: set[str]) -> bool:
     """Whether each iteration binds what it reads before it reads it."""
     waiting = set(bound)
-    if not waiting.isdisjoint(_reads(expressions(nest.inner))):
+    if not waiting.isdisjoint(variables(expressions(nest.inner))):
         return False
     for stmt in nest.stmts:
-        if not waiting.isdisjoint(_reads(expressions(stmt))):
+        if not waiting.isdisjoint(variables(expressions(stmt))):
             return False
         if isinstance(stmt, Accumulate) and stmt.target.name in waiting:
             return False
         if isinstance(stmt, Assign):
             waiting.discard(stmt.target.name)
     return True
-
-
-def _reads(exprs: Iterable[Expr]) -> set[str]:
-    return {
-        part.name for expr in exprs for part in nested(expr) if isinstance(part, Var)
-    }

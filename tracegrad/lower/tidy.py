@@ -43,6 +43,8 @@ from codegen.loop_ir import (
     children,
     expressions,
     nested,
+    targets,
+    variables,
     walk,
 )
 from tracegrad.lower.names import MARK, Names
@@ -57,31 +59,15 @@ def tidy(
     body: Sequence[Stmt], results: Sequence[Expr], names: Names
 ) -> tuple[list[Stmt], list[Expr]]:
     """The statements and results, tidied."""
-    uses = Counter(_variables(results))
+    uses = Counter(variables(results))
     defined: Counter[str] = Counter()
     for stmt in walk(tuple(body)):
-        uses.update(_variables(expressions(stmt)))
-        defined.update(_targets(stmt))
+        uses.update(variables(expressions(stmt)))
+        defined.update(targets(stmt))
     live = _without_dead(body, uses)
     inliner = _Inliner(uses, defined, names.kept)
     final = inliner.block(live, 1, results)
     return final.body, final.results
-
-
-def _variables(exprs: Iterable[Expr]) -> Iterator[str]:
-    return (
-        part.name for expr in exprs for part in nested(expr) if isinstance(part, Var)
-    )
-
-
-def _targets(stmt: Stmt) -> Iterator[str]:
-    match stmt:
-        case Assign(target=target) | Accumulate(target=target):
-            yield target.name
-        case Library(outputs=outputs):
-            yield from (x.name for x in outputs if isinstance(x, Var))
-        case For(var=var):
-            yield var.name
 
 
 def _without_dead(body: Sequence[Stmt], uses: Counter[str]) -> list[Stmt]:
@@ -92,12 +78,12 @@ def _without_dead(body: Sequence[Stmt], uses: Counter[str]) -> list[Stmt]:
             case Assign(target, value) | Accumulate(target, _, value) if not uses[
                 target.name
             ]:
-                uses.subtract(_variables((value,)))
+                uses.subtract(variables((value,)))
                 continue
             case For():
                 inner = tuple(_without_dead(stmt.body, uses))
                 if not inner:
-                    uses.subtract(_variables((stmt.lo, stmt.hi)))
+                    uses.subtract(variables((stmt.lo, stmt.hi)))
                     continue
                 stmt = replace(stmt, body=inner)
             case While():
@@ -106,7 +92,7 @@ def _without_dead(body: Sequence[Stmt], uses: Counter[str]) -> list[Stmt]:
                 other = tuple(_without_dead(stmt.otherwise, uses))
                 then = tuple(_without_dead(stmt.then, uses))
                 if not then and not other:
-                    uses.subtract(_variables((stmt.cond,)))
+                    uses.subtract(variables((stmt.cond,)))
                     continue
                 stmt = replace(stmt, then=then, otherwise=other)
         kept.append(stmt)
@@ -185,7 +171,7 @@ class _Inliner:
         if once and self._is_copy(simple.value):
             self._copies[target.name] = simple.value
         elif once and self._uses[target.name] == 1 and target.name not in self._kept:
-            reads = frozenset(_variables((simple.value,))) | _arrays(simple.value)
+            reads = frozenset(variables((simple.value,))) | _arrays(simple.value)
             self._pending[target.name] = _Pending(simple, reads)
         else:
             self._flush_hazards({target.name}, out)
@@ -252,7 +238,7 @@ class _Inliner:
             name
             for block in blocks(stmt)
             for inner in walk(block)
-            for name in _variables(expressions(inner))
+            for name in variables(expressions(inner))
         }
         self._flush([name for name in self._pending if name in inside], out)
         self._flush_hazards(_written(stmt), out)
