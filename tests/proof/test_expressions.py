@@ -7,6 +7,7 @@ import sympy
 from tests.proof.models import branches, halved, rotated
 from tracegrad import from_sympy, grad, hessian, jacobian, symbolic
 from tracegrad.errors import ArgumentError, TracegradError
+from tracegrad.traces.symbols import constant
 
 X, K = sympy.symbols("x k", real=True)
 
@@ -98,3 +99,8 @@ def test_gradients_by_sympy():
     np.testing.assert_allclose(gradient(x, 2), grad(f)(x, 2), rtol=1e-14)
     x = np.append(x, 0.1)
     np.testing.assert_allclose(gradient(x, 4), grad(f)(x, 4), rtol=1e-14)
+
+
+@pytest.mark.parametrize("value", [1.2345678901234567e308, -1.797693134862315e308])
+def test_a_huge_constant_means_itself(value):
+    assert float(constant(value)) == value

@@ -39,6 +39,12 @@ _MUTATORS = _ARRAY_MUTATORS | {
     *("update", "setdefault", "add", "discard"),
 }
 
+# What an array happens to hold would become a constant of the graph, another each time.
+_DEFINITE: dict[int, Callable[..., Any]] = {
+    id(np.empty): np.zeros,
+    id(np.empty_like): np.zeros_like,
+}
+
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
@@ -274,7 +280,7 @@ def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     if not traced:
         methods.require_plain(machine.memory, function, args, kwargs)
     if not traced and not any(outside.owns(a) for a in (*args, *kwargs.values())):
-        return function(*args, **kwargs)
+        return _DEFINITE.get(id(function), function)(*args, **kwargs)
     handler = _handler(ON_TRACERS, function)
     if handler is not None:
         return handler(machine, *args, **kwargs)

@@ -47,6 +47,8 @@ def meaning(value: float) -> tuple[Fraction, str]:
     if len(digits) < _MANY_DIGITS:
         return Fraction(shown), "1"
     for text, constant in _KNOWN.items():
+        if not math.isfinite(value / constant):
+            continue
         ratio = Fraction(value / constant).limit_denominator(_LARGEST_PART)
         small = 0 < abs(ratio.numerator) <= _LARGEST_PART
         error = abs(float(ratio) * constant - value)
