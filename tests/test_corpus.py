@@ -17,6 +17,7 @@ from tests.programs import (
     fuzzed,
     jumps,
     kernels,
+    models,
     scalars,
     sequences,
     tricky,
@@ -37,6 +38,7 @@ PROGRAMS = programs_in(
     combinations,
     foreign,
     fuzzed,
+    models,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

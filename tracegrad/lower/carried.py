@@ -9,7 +9,7 @@ end of the body, as are those of Refs that go round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from codegen.loop_ir import Array, Assign, Expr, Swap, Var
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
@@ -140,27 +140,39 @@ class Carried:
         """Write the end of the body: everything becomes the next at once."""
         state = inner.state
         moves: list[tuple[Var, Expr]] = []
-        targets: list[Array] = []
-        sources: list[Array] = []
+        renamed: dict[Array, Array] = {}
         for k, result in enumerate(results):
             if k in self.spare:
                 assert isinstance(result, Value)
                 buffer = state.buffers.get(result)
                 if buffer is None or buffer.array is not self.spare[k]:
                     inner.copy_into(result, self.spare[k], self.loop)
-                targets += [self.arrays[k], self.spare[k]]
-                sources += [self.spare[k], self.arrays[k]]
+                renamed[self.arrays[k]] = self.spare[k]
+                renamed[self.spare[k]] = self.arrays[k]
             elif k in self.arrays:
                 assert isinstance(result, Value)
                 array = state.array(result)
                 if array is not self.arrays[k]:
-                    targets.append(self.arrays[k])
-                    sources.append(array)
+                    renamed[self.arrays[k]] = array
             else:
                 moves.append((self.vars[k], state.scalar(result)))
         move(inner, moves)
-        if targets:
-            state.emit(Swap(tuple(targets), tuple(sources), location_of(self.loop)))
+        for cycle in cycles(renamed):
+            sources = tuple(renamed[array] for array in cycle)
+            state.emit(Swap(cycle, sources, location_of(self.loop)))
+
+
+def cycles(renamed: Mapping[Array, Array]) -> list[tuple[Array, ...]]:
+    """The cycles of a permutation: what is renamed among itself, arrays of one kind."""
+    found: list[tuple[Array, ...]] = []
+    left = dict(renamed)
+    while left:
+        start = next(iter(left))
+        cycle = [start]
+        while (array := left.pop(cycle[-1])) != start:
+            cycle.append(array)
+        found.append(tuple(cycle))
+    return found
 
 
 def computed(value: Value) -> bool:
