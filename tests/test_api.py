@@ -766,7 +766,11 @@ def test_values_that_leave_the_trace_are_refused():
 
 
 def test_check_grads_as_jax_calls_it():
-    check_grads(rosenbrock, (X,), order=1, modes=["fwd", "rev"])
+    check_grads(rosenbrock, (X,), 1, ["fwd", "rev"], 1e-5, 1e-5, 1e-3)
+    waves = lambda x: np.sum(np.sin(3.0 * x))
+    check_grads(waves, (X,), order=1, rtol=1e-7, atol=0.0)
+    with pytest.raises(AssertionError, match=r"atol=0, rtol=1e-07"):
+        check_grads(waves, (X,), order=1, rtol=1e-7, atol=0.0, eps=0.1)
     with pytest.raises(ArgumentError, match="mode 'both'"):
         check_grads(rosenbrock, (X,), modes=["both"])
 
@@ -785,3 +789,24 @@ def test_check_grads_passes_and_fails():
         check_grads(wrong, (2.0,), order=1)
     assert "<--" in str(caught.value)
     assert "forward" in str(caught.value)
+
+
+def test_check_grads_shows_the_entries_that_are_wrong():
+    @custom_vjp
+    def square(x):
+        return x * x
+
+    square.defvjp(
+        lambda x: (x * x, x),
+        lambda x, bar: (np.where(x > 1.0, 1.0, 2.0) * x * bar,),
+    )
+
+    def loss(p, n):
+        return np.sum(square(p["a"]) * p["k"]) ** n
+
+    args = {"a": np.array([0.5, 1.5, 0.7]), "k": 2.0}, 1
+    with pytest.raises(AssertionError, match=r"reverse: 1 of 4 entries") as caught:
+        check_grads(loss, args, modes=["reverse"])
+    last = str(caught.value).splitlines()[-1].split()
+    assert last[0] == "p_a[1]"
+    assert float(last[2]) == pytest.approx(2.0 * float(last[1]))

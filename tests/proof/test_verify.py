@@ -114,6 +114,7 @@ def test_a_wrong_rule_is_caught_by_every_check(function, args):
     report = verify(function, *args)
     assert report.verdict == "differs"
     assert not report.ok
+    assert not report  # for: assert verify(f, x)
     checks = by_method(report)
     assert checks["by SymPy"].verdict == "differs"
     assert checks["in 50 digits"].verdict == "differs"

@@ -244,9 +244,11 @@ def from_sympy(
         ArgumentError: when called, for a symbol that is no argument, and for a function
             that tracegrad doesn't have.
 
+    >>> from tracegrad import value_and_grad
     >>> x, k = sympy.symbols("x k")
-    >>> from_sympy(sympy.exp(-k * x) * sympy.sin(x), [x, k])(0.0, 2.0)
-    0.0
+    >>> decay = from_sympy(sympy.exp(-k * x) * sympy.sin(x), [x, k])
+    >>> value_and_grad(decay)(0.0, 2.0)
+    (0.0, 1.0)
     """
     return Expression(expressions, args, name)
 

@@ -1,8 +1,9 @@
 """``debug_nans``: which line makes a NaN or an infinity, forward or backward.
 
 Compiled kernels run at full speed until one returns something that isn't finite. Then
-its graph is evaluated again with NumPy, equation by equation, up to the first one that
-makes such a number of finite ones.
+its graph is evaluated again with NumPy, equation by equation. Many make such numbers
+that nothing depends on: the branch that ``where`` doesn't take. So each is put to the
+test: with every other one replaced by 1, does the result still contain it?
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tracegrad import derivatives, pytree
 from tracegrad.compiled import Compiled
-from tracegrad.errors import TracegradError
+from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.graph import Equation, Graph
+from tracegrad.ir.primitive import Scalar
 from tracegrad.traces.evaluate import evaluate
 from tracegrad.traces.inputs import describe
 from tracegrad.traces.scope import current
@@ -38,59 +42,54 @@ _MOVING = {
     "while_",
     "cond",
 }
+_PATIENCE = 10
+_watching: ContextVar[bool] = ContextVar("debug_nans", default=False)
 _lock = threading.Lock()
-_depth = 0
+_open = 0
 
 
 class NotFinite(TracegradError, FloatingPointError):
     """A NaN or an infinity was computed, at the user's line."""
 
 
-class _Found(Exception):
-    """The equation that made it, with what it was given and what it made."""
-
-    def __init__(
-        self, equation: Equation, inputs: Sequence[Any], results: Sequence[Any]
-    ) -> None:
-        super().__init__()
-        self.equation = equation
-        self.inputs = inputs
-        self.results = results
-
-
 @contextmanager
 def debug_nans() -> Iterator[None]:
-    """Raise where a compiled function makes a NaN or an infinity.
+    """Raise where a compiled function returns a NaN or an infinity: at its origin.
+
+    It concerns calls in this context only, not other threads or asynchronous tasks, and
+    calls from Python, not from nopython code. Calls that return finite numbers are not
+    looked into; nor are NaNs that don't reach the result.
 
     Raises:
         NotFinite: a FloatingPointError that names the operation, its operands, the
-            user's line, and whether it is in the function or in its derivative. Calls
-            that return finite numbers are not looked into.
+            user's line, and whether it is in the function or in its derivative.
 
     >>> from tracegrad import grad
     >>> with debug_nans():
     ...     grad(lambda x: np.sqrt(x))(4.0)
     0.25
     """
-    global _depth
+    global _open
     with _lock:
-        _depth += 1
+        _open += 1
+        # A call is a partial's, implemented in C, while nobody watches.
         Compiled.__call__ = _checked  # type: ignore[assignment]
+    token = _watching.set(True)
     try:
         yield
     finally:
+        _watching.reset(token)
         with _lock:
-            _depth -= 1
-            if not _depth:
-                del (
-                    Compiled.__call__
-                )  # a partial's own again, which is implemented in C
+            _open -= 1
+            if not _open:
+                del Compiled.__call__
 
 
 def _checked(self: Compiled, *args: Any, **kwargs: Any) -> Any:
-    """A call, and a second look at a result that isn't finite."""
+    """A call, and where it is watched a second look at a result that isn't finite."""
     result = functools.partial.__call__(self, *args, **kwargs)
-    if current() is None and not _finite(pytree.leaves(result)):
+    watched = _watching.get() and current() is None
+    if watched and not _finite(pytree.leaves(result)):
         kwargs.pop("out", None)
         _explain(self, args, kwargs)
     return result
@@ -113,24 +112,26 @@ def _explain(function: Compiled, args: Any, kwargs: Any) -> None:
     """
     bound = inspect.signature(function).bind(*args, **kwargs)
     bound.apply_defaults()
-    spec = function.specialised(bound.args, bound.kwargs)
+    try:
+        spec = function.specialised(bound.args, bound.kwargs)
+    except TracingError:
+        name = getattr(function, "__name__", "this function")
+        raise NotFinite(
+            f"the result of {name} is not finite; it was computed on the tape.",
+            todo="Use np.errstate(all='raise'), whose traceback shows the line.",
+        ) from None
     leaves, tree = pytree.flatten((bound.args, bound.kwargs))
-    names = [leaf.name for leaf in spec.traced.leaves]
-    for name, leaf in zip(names, leaves, strict=True):
-        if not _finite([leaf]):
-            raise NotFinite(f"argument {name} is not finite.")
     inputs = spec.inputs(leaves)
-    found = _first(spec.graph, inputs)
-    if found is None:
-        return
-    part = _part(function, leaves, tree)
-    made = next(x for x in found.results if not _finite([x]))
-    kind = "NaN" if np.any(np.isnan(made)) else "an infinity"
-    shown = ", ".join(map(_shown, found.inputs))
-    raise NotFinite(
-        f"{found.equation.primitive.name}({shown}) made {kind}, {part}.",
-        found.equation.location,
-    )
+    healed = _Run(spec.graph, inputs)
+    if not healed.finite:
+        for leaf, value in zip(spec.traced.leaves, leaves, strict=True):
+            if not _finite([value]):
+                raise NotFinite(f"argument {leaf.name} is not finite.")
+        return  # a constant of the program is infinite
+    found = _first(spec.graph, inputs, healed)
+    if found is not None:
+        part = _part(function, leaves, tree)
+        raise NotFinite(f"{found}, {part}.", found.equation.location)
 
 
 def _part(function: Compiled, leaves: Sequence[Any], tree: pytree.Tree) -> str:
@@ -145,22 +146,135 @@ def _part(function: Compiled, leaves: Sequence[Any], tree: pytree.Tree) -> str:
     pairs = zip(primal.leaves, leaves, strict=True)
     inputs = [x for leaf, x in pairs if leaf.traced]
     inputs += [capture.read() for capture in primal.captures]
-    forward = _first(graph, inputs) is not None
-    return "in the function itself" if forward else "in the derivative"
+    finite = _finite(evaluate(graph, inputs))
+    return "in the derivative" if finite else "in the function itself"
 
 
-def _first(graph: Graph, inputs: Sequence[Any]) -> _Found | None:
-    """The first equation that makes something not finite of what is."""
+# --- whose it is ---------------------------------------------------------------------
 
-    def watch(equation: Equation, given: list[Any], results: list[Any]) -> None:
-        if equation.primitive.name in _MOVING:
-            return
-        if not _finite(results) and _finite(given):
-            raise _Found(equation, given, results)
 
-    try:
-        evaluate(graph, inputs, watch)
-    except _Found as found:
+@dataclass(frozen=True)
+class _Made:
+    """An element that isn't finite, with the equation that made it of what is."""
+
+    equation: Equation
+    inputs: tuple[Any, ...]
+    result: Any
+    index: tuple[int, ...]
+
+    def __str__(self) -> str:
+        operands = self.inputs
+        if isinstance(self.equation.primitive.lower, Scalar):
+            shape = np.shape(self.result)
+            operands = tuple(np.broadcast_to(x, shape)[self.index] for x in self.inputs)
+        shown = ", ".join(map(_shown, operands))
+        kind = "NaN" if np.isnan(self.result[self.index]) else "an infinity"
+        at = f" at [{', '.join(map(str, self.index))}]" if self.index else ""
+        return f"{self.equation.primitive.name}({shown}) made {kind}{at}"
+
+
+class _TooLong(Exception):
+    """With other numbers, a loop doesn't end."""
+
+
+class _Run:
+    """One evaluation in which what isn't finite is replaced by 1 where it is made.
+
+    Attributes:
+        made: how many such elements each equation made, in order.
+        last: the last of them that was kept.
+        finite: whether the results are.
+        steps: how many equations ran.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: Sequence[Any],
+        healed: _Run | None = None,
+        keep: Equation | None = None,
+        count: int = 0,
+    ) -> None:
+        """Run.
+
+        Args:
+            graph: what to evaluate.
+            inputs: its arguments.
+            healed: the run that keeps none.
+            keep: the equation that may make such elements.
+            count: how many of them, from the first.
+        """
+        self.made: dict[Equation, int] = {}
+        self.last: _Made | None = None
+        self.steps = 0
+        self._healed, self._keep, self._left = healed, keep, count
+        self._most = np.inf if healed is None else _PATIENCE * (healed.steps + 100)
+        self.finite = _finite(evaluate(graph, inputs, self._watch))
+
+    def _watch(
+        self, equation: Equation, given: list[Any], results: list[Any]
+    ) -> list[Any]:
+        self.steps += 1
+        if self.steps > self._most:
+            raise _TooLong
+        if equation.primitive.name in _MOVING or _finite(results):
+            return results
+        return [self._replaced(equation, given, x) for x in results]
+
+    def _replaced(self, equation: Equation, given: list[Any], result: Any) -> Any:
+        array = np.asarray(result)
+        if array.dtype.kind != "f":
+            return result
+        if _finite(given):
+            bad = ~np.isfinite(array)
+        elif self._of_infinities(equation, given):
+            bad = np.isnan(array)
+        else:
+            return result
+        if not bad.any():
+            return result
+        self.made[equation] = self.made.get(equation, 0) + int(bad.sum())
+        places = np.flatnonzero(bad)
+        if equation is self._keep:
+            kept, places = places[: self._left], places[self._left :]
+            self._left -= len(kept)
+            if len(kept):
+                index = tuple(map(int, np.unravel_index(kept[-1], array.shape)))
+                self.last = _Made(equation, tuple(given), array, index)
+        better = array.copy()
+        np.put(better, places, 1.0)
+        return better[()]
+
+    def _of_infinities(self, equation: Equation, given: list[Any]) -> bool:
+        """Whether a NaN here would be made of infinite arguments and constants."""
+        if any(np.any(np.isnan(x)) for x in given):
+            return False
+        return self._healed is None or equation in self._healed.made
+
+
+def _first(graph: Graph, inputs: Sequence[Any], healed: _Run) -> _Made | None:
+    """The first element that is not finite by itself, and reaches the results.
+
+    healed: the run with none of them.
+    """
+
+    def reaches(equation: Equation, count: int) -> _Made | None:
+        try:
+            run = _Run(graph, inputs, healed, equation, count)
+        except _TooLong:
+            return None
+        return None if run.finite else run.last
+
+    for equation, count in healed.made.items():
+        found = reaches(equation, count)
+        if found is None:
+            continue
+        low, high = 0, count  # the first ``high`` of its elements reach the results
+        while high - low > 1:
+            middle = (low + high) // 2
+            fewer = reaches(equation, middle)
+            low, high = (middle, high) if fewer is None else (low, middle)
+            found = fewer or found
         return found
     return None
 

@@ -143,11 +143,14 @@ class Verification:
         if worst.verdict == "undecided":
             return Finding("unchecked", worst.why)
         branching = any(f.decisions for f in found)
-        where = f", along the paths of {len(found)} points" if branching else ""
+        where = f", along the paths of {_points(len(found))}" if branching else ""
         if worst.verdict == "agreed":
             why = "equal modulo 2^127 - 1, but of too high a degree to bound the error"
             return Finding("agreed", why + where)
-        why = f"equal modulo 2^127 - 1; wrong with probability < {worst.error:.0e}"
+        why = (
+            "equal at random numbers modulo the prime 2^127 - 1; "
+            f"wrong with probability < {worst.error:.0e}"
+        )
         return Finding("proved", why + where, partial=branching)
 
     # --- numbers ---------------------------------------------------------------------
@@ -183,7 +186,8 @@ class Verification:
                 return Finding("differs", why)
         if not compared:
             return Finding("unchecked", "not attempted: one point takes too long")
-        why = f"{fewest:.0f} digits equal to difference quotients at {compared} points"
+        where = _points(compared)
+        why = f"{fewest:.0f} digits equal to difference quotients at {where}"
         return Finding("agreed", why)
 
     def _point(self, k: int) -> str:
@@ -200,9 +204,8 @@ class Verification:
             if error.nans:
                 return Finding("differs", f"NaN or inf at {self._point(k)}")
             ulps, relative = max(ulps, error.ulps), max(relative, error.relative)
-        why = (
-            f"{len(self.exact)} points: at most {ulps:.3g} ulp, {relative:.1e} relative"
-        )
+        where = _points(len(self.exact))
+        why = f"{where}: at most {ulps:.3g} ulp, {_relative(relative)}"
         wrong = relative > _KERNEL_TOLERANCE[self.dtype]
         return Finding("differs" if wrong else "agreed", why)
 
@@ -234,7 +237,7 @@ class Verification:
             worst, compared = max(worst, error / scale), compared + 1
         if not compared:
             return Finding("unchecked", "no point where the function is smooth")
-        return Finding("agreed", f"{how}: {compared} points, {worst:.1e} relative")
+        return Finding("agreed", f"{how}: {_points(compared)}, {_relative(worst)}")
 
     def _slope(self, point: Sequence[Any], direction: Sequence[Any]) -> numeric.Slope:
         """The derivative of the weighted results along a direction, from values."""
@@ -286,7 +289,7 @@ class Verification:
         if not (np.isfinite(forward) and np.isfinite(reverse)):
             return Finding("unchecked", f"{forward} and {reverse}")
         error = abs(forward - reverse) / max(abs(forward), abs(reverse), 1e-12)
-        why = f"⟨Jv, w⟩ = ⟨v, Jᵀw⟩ to {error:.1e} relative"
+        why = f"⟨Jv, w⟩ = ⟨v, Jᵀw⟩: {_relative(error)}"
         wrong = error > _KERNEL_TOLERANCE[self.dtype]
         return Finding("differs" if wrong else "agreed", why)
 
@@ -308,7 +311,7 @@ def _summary(entries: Sequence[Entry], started: Started, sizes: str) -> Finding:
     count = sum(v == "proved" for v in verdicts)
     steps = ", ".join(dict.fromkeys(e.why for e in entries if e.verdict == "proved"))
     why = f"{count} of {started.entries} entries proved"
-    why += f" ({steps})" if steps else ""
+    why += f": the difference from SymPy's derivative is 0 ({steps})" if steps else ""
     cases = max(e.cases for e in entries)
     why += f", in up to {cases} cases" if cases > 1 else ""
     why += f"; for {sizes}" if sizes else ""
@@ -323,6 +326,14 @@ def _summary(entries: Sequence[Entry], started: Started, sizes: str) -> Finding:
     complete = len(entries) == started.entries
     verdict: Verdict = "agreed" if agreed and complete else "unchecked"
     return Finding(verdict, why, listed, partial=True)
+
+
+def _points(count: int) -> str:
+    return "1 point" if count == 1 else f"{count} points"
+
+
+def _relative(error: float) -> str:
+    return f"{error:.1e} relative" if error else "equal to the last bit"
 
 
 def _why(entry: Entry) -> str:

@@ -47,13 +47,14 @@ def verify(
         order: 2 checks the gradient's own derivative as well.
         points: how many random points, besides the given one.
         budget: seconds for the proofs and digits; what doesn't fit is "not attempted".
+            Tracing and compiling (once, then the cache has it) come on top.
         seed: of the random points, directions and weights.
         progress: whether to show on standard error what is being done; by default if
             that is a terminal.
 
     Returns:
-        A report; ``print`` it, or see ``.verdict``, ``.ok``, ``.to_dict()`` and
-        ``.raise_if_wrong()``.
+        A report; ``print`` it, or see ``.verdict``, ``.ok`` and ``.to_dict()``. In a
+        test ``verify(f, x).raise_if_wrong()`` fails with the report.
 
     Raises:
         TracegradError: if the function can't be traced or differentiated.

@@ -14,7 +14,7 @@ from tracegrad.ir.graph import Equation, Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
 from tracegrad.primitives.control import cond, for_, indices, while_
 
-Watch = Callable[[Equation, list[Any], list[Any]], None]
+Watch = Callable[[Equation, list[Any], list[Any]], list[Any]]
 
 
 def evaluate(
@@ -22,7 +22,8 @@ def evaluate(
 ) -> list[Any]:
     """The results of a graph on NumPy arrays and numbers, one per parameter.
 
-    watch: is shown each equation after it was evaluated, with its inputs and results.
+    watch: is shown each equation after it was evaluated, with its inputs and results,
+        and says what to take for the results.
     """
     known: dict[Value, Any] = {}
     for param, argument in zip(graph.params, arguments, strict=True):
@@ -53,7 +54,7 @@ class _Run:
             results = self.equation(equation)
             if self._watch is not None:
                 inputs = [self.read(x) for x in equation.inputs]
-                self._watch(equation, inputs, results)
+                results = self._watch(equation, inputs, results)
             for output, value in zip(equation.outputs, results, strict=True):
                 self._known[output] = value
         return [self.read(result) for result in graph.results]

@@ -274,7 +274,7 @@ def checkpoint(steps: Iterable[_T], snapshots: int) -> Iterable[_T]:
     ...     for _ in checkpoint(range(1000), snapshots=10):
     ...         u -= 0.001 * k * u * u
     ...     return u
-    >>> round(decay(1.0), 4)
+    >>> round(decay(1.0), 3)
     -0.25
     """
     if snapshots < 1:
