@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from tracegrad.checks import check_grads
     from tracegrad.custom import custom_jvp, custom_vjp
+    from tracegrad.freezing import freeze
     from tracegrad.native import load_library
     from tracegrad.objective import scipy_objective, scipy_system
     from tracegrad.products import jvp, linearize, vjp
@@ -48,6 +49,7 @@ __all__ = [
     "errors",
     "export_c",
     "export_python",
+    "freeze",
     "from_sympy",
     "grad",
     "hessian",
@@ -74,6 +76,7 @@ _HOMES = {
     "tracegrad.api": "grad hessian hvp jacobian jit stop_gradient value_and_grad vmap",
     "tracegrad.checks": "check_grads",
     "tracegrad.custom": "custom_jvp custom_vjp",
+    "tracegrad.freezing": "freeze",
     "tracegrad.native": "load_library",
     "tracegrad.objective": "scipy_objective scipy_system",
     "tracegrad.products": "jvp linearize vjp",

@@ -10,7 +10,9 @@ repeats its text as a comment.
 from __future__ import annotations
 
 import linecache
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -40,3 +42,21 @@ def beginning(function: Any) -> Location | None:
         line += 1
         text = linecache.getline(code.co_filename, line).strip()
     return Location(code.co_filename, line, code.co_name, text)
+
+
+_OURS = str(Path(__file__).parents[1])
+
+
+def users_line() -> Location | None:
+    """The innermost line in progress that isn't tracegrad's own."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return None if frame is None else line_of(frame)
+
+
+def line_of(frame: Any) -> Location:
+    """The line that a frame, or an entry of a traceback, is at."""
+    code = frame.f_code
+    text = linecache.getline(code.co_filename, frame.f_lineno).strip()
+    return Location(code.co_filename, frame.f_lineno, code.co_name, text)

@@ -22,10 +22,11 @@ from tracegrad.numpy_api.indexing import getitem
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.tape.inplace import check_writable, in_place, set_item
+from tracegrad.tape.modes import recorder
 from tracegrad.tape.node import LEAF
 from tracegrad.tape.operators import Operators
 from tracegrad.tape.protocols import array_function, array_ufunc
-from tracegrad.tape.record import detached, edge_of
+from tracegrad.tape.record import detached, edge_of, value_of
 from tracegrad.tape.shaping import plain
 from tracegrad.tape.value import Value, made
 
@@ -80,13 +81,13 @@ class Array(Operators):
     # --- plain values: only of what carries no derivative ----------------------------
 
     def _value(self, what: str) -> Any:
-        if edge_of(self) is not None:
+        if edge_of(self) is not None and recorder() is None:
             raise DifferentiationError(
                 f"{what} would lose the derivative of an array on the tape.",
                 todo="Use the array itself; NumPy's functions take it. If the "
                 "derivative is not wanted, use tracegrad.stop_gradient(x) first.",
             )
-        return self._array
+        return value_of(self, what)
 
     def item(self, *args: int) -> Any:
         """An element as a Python number."""
@@ -105,15 +106,16 @@ class Array(Operators):
 
     # The derivative of what depends on a truth or a whole number is zero.
     def __bool__(self) -> bool:
-        return bool(self._array)
+        truth = self if self._array.dtype.kind in "bi" else self != 0
+        return bool(value_of(truth, "bool()"))
 
     def __int__(self) -> int:
-        return int(self._array)
+        return int(value_of(self, "int()"))
 
     def __index__(self) -> int:
         if self._array.dtype.kind not in "ib":
             raise TypeError("only integer arrays can be converted to a scalar index")
-        return int(self._array)
+        return int(value_of(self, "an index"))
 
     def __round__(self, digits: int | None = None) -> Any:
         return numpy_table.METHODS["round"](self, digits or 0)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tracegrad.primitives.comparisons import convert
 from tracegrad.tape.engine import sweep
+from tracegrad.tape.modes import recorder, refuse_frozen
 from tracegrad.tape.node import LEAF
-from tracegrad.tape.record import edge_of
+from tracegrad.tape.record import detached, edge_of
 from tracegrad.tape.shaping import stack
 from tracegrad.tape.value import Value, made
 
@@ -53,6 +54,7 @@ def backward(
     >>> x.grad
     tensor([2., 4.])
     """
+    refuse_frozen("backward()", "Use autograd.grad, or grad(f) of the frozen function.")
     roots = _roots(sequence(tensors), grad_tensors, create_graph)
     if inputs is None:
         targets = None
@@ -154,37 +156,64 @@ def grad(
     wanted = sequence(inputs)
     if not wanted:
         raise ValueError("grad requires non-empty inputs.")
+    outs = sequence(outputs)
     if is_grads_batched:
-        return _batched(
-            sequence(outputs), wanted, grad_outputs, create_graph, materialize_grads
-        )
-    roots = _roots(sequence(outputs), grad_outputs, create_graph)
-    edges = [edge_of(x) for x in wanted]
+        return _batched(outs, wanted, grad_outputs, create_graph, materialize_grads)
+    allowed = materialize_grads if allow_unused is None else allow_unused
+    absent = _Absent(allowed, materialize_grads)
+    return _gradients(outs, wanted, grad_outputs, retain_graph, create_graph, absent)
+
+
+class _Absent(NamedTuple):
+    """What becomes of inputs that the outputs don't depend on.
+
+    Attributes:
+        allowed: whether there may be any.
+        zeros: whether they get zeros, rather than None.
+    """
+
+    allowed: bool
+    zeros: bool
+
+
+def _gradients(
+    outputs: tuple[Any, ...],
+    inputs: tuple[Any, ...],
+    grad_outputs: Any,
+    retain_graph: bool | None,
+    create_graph: bool,
+    absent: _Absent,
+) -> tuple[Any, ...]:
+    frozen = recorder() is not None  # then the backward pass is recorded in any case
+    create = create_graph or frozen
+    roots = _roots(outputs, grad_outputs, create)
+    edges = [edge_of(x) for x in inputs]
     if None in edges:
         raise RuntimeError(_UNTRACKED)
-    keep = create_graph if retain_graph is None else retain_graph
-    found = sweep(roots, edges, keep=keep, create=create_graph)
-    allowed = materialize_grads if allow_unused is None else allow_unused
-    return tuple(_results(wanted, edges, found, allowed, materialize_grads))
+    keep = create if retain_graph is None else retain_graph
+    found = sweep(roots, edges, keep=keep, create=create)
+    results = tuple(_results(inputs, edges, found, absent))
+    if frozen and not create_graph:
+        return tuple(x if x is None else detached(x) for x in results)
+    return results
 
 
 def _results(
     wanted: tuple[Any, ...],
     edges: list[Any],
     found: dict[Any, Any],
-    allowed: bool,
-    materialize: bool,
+    absent: _Absent,
 ) -> Iterator[Any]:
     """A gradient per input, of which none shares memory with another."""
     for k, (x, edge) in enumerate(zip(wanted, edges, strict=True)):
         bar = found.get(edge)
-        if bar is None and not allowed:
+        if bar is None and not absent.allowed:
             raise RuntimeError(
                 f"The differentiated Tensor at index {k} appears to not have been used "
                 "in the graph. Set allow_unused=True if this is the desired behavior."
             )
         if bar is None:
-            bar = np.zeros_like(x._array) if materialize else None
+            bar = np.zeros_like(x._array) if absent.zeros else None
         elif not isinstance(bar, Value):
             bar = _apart(bar)
         plain = bar is None or isinstance(bar, Value)

@@ -17,6 +17,7 @@ from tracegrad.tape.defaults import (
     generator,
     get_default_dtype,
 )
+from tracegrad.tape.record import value_of
 from tracegrad.tape.tensor import Tensor
 from tracegrad.tape.value import Value
 
@@ -28,7 +29,7 @@ def _finished(array: Any, requires_grad: bool) -> Tensor:
 def _numbers(data: Any) -> Any:
     """Nested data with plain numbers in the place of tensors."""
     if isinstance(data, Value):
-        return data._array
+        return value_of(data, "a new tensor")
     if isinstance(data, (list, tuple)):
         return [_numbers(x) for x in data]
     return data

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracegrad.errors import DTypeError
 from tracegrad.ir.types import dtype_of
+from tracegrad.tape.modes import refuse_frozen
 
 _state: dict[str, Any] = {
     "dtype": np.dtype(np.float64),
@@ -45,12 +46,13 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
 def manual_seed(seed: int) -> np.random.Generator:
     """Start the random numbers of ``rand`` and its like anew."""
-    _state["rng"] = np.random.default_rng(seed)
-    return generator()
+    rng = _state["rng"] = np.random.default_rng(seed)
+    return rng
 
 
 def generator() -> np.random.Generator:
     """Where random numbers come from."""
+    refuse_frozen("a random number", "Draw it outside, and pass it as an argument.")
     rng: np.random.Generator = _state["rng"]
     return rng
 

@@ -25,7 +25,7 @@ from weakref import ref
 import numpy as np
 
 from tracegrad.tape.engine import fitted
-from tracegrad.tape.modes import is_grad_enabled, no_grad
+from tracegrad.tape.modes import is_grad_enabled, no_grad, refuse_frozen
 from tracegrad.tape.node import LEAF, ManyNode, Port, Shape
 from tracegrad.tape.record import edge_of
 from tracegrad.tape.value import Value, made
@@ -281,6 +281,11 @@ class Function:
         Raises:
             RuntimeError: if ``forward`` modified a leaf that requires gradients.
         """
+        refuse_frozen(
+            f"{cls.__name__}, a Function with a backward pass of its own,",
+            "Leave the derivative to tracegrad, or state it with custom_vjp and use "
+            "jit instead.",
+        )
         ctx = Context()
         edges = [edge_of(x) if isinstance(x, Value) else None for x in args]
         recorded = is_grad_enabled() and any(edge is not None for edge in edges)

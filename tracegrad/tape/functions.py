@@ -30,7 +30,7 @@ from tracegrad.primitives import reductions as red
 from tracegrad.tape.node import Node
 from tracegrad.tape.operators import unary
 from tracegrad.tape.plans import backward_name
-from tracegrad.tape.record import View, detached
+from tracegrad.tape.record import View, detached, value_of
 from tracegrad.tape.value import Value, made
 
 
@@ -402,7 +402,7 @@ def outer(input: Any, vec2: Any) -> Any:
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of what is not zero: a matrix, or a tuple with one per axis."""
-    found = np.nonzero(np.atleast_1d(input._array))
+    found = np.nonzero(np.atleast_1d(_plain(input != 0)))
     if as_tuple:
         return tuple(made(input._result, x, None) for x in found)
     return made(input._result, np.stack(found, 1), None)
@@ -410,7 +410,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
 
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and elements."""
-    return bool(np.array_equal(input._array, other._array))
+    return bool(np.array_equal(_plain(input), _plain(other)))
 
 
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
@@ -432,4 +432,4 @@ def allclose(
 
 
 def _plain(x: Any) -> Any:
-    return x._array if isinstance(x, Value) else x
+    return value_of(x, "a test or index") if isinstance(x, Value) else x

@@ -18,7 +18,7 @@ from tracegrad.ir.primitive import Linear, Primitive
 from tracegrad.numpy_api.indexing import getitem
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.indexing import gather
-from tracegrad.tape.modes import is_grad_enabled
+from tracegrad.tape.modes import recorder, recording
 from tracegrad.tape.node import LEAF, Node
 from tracegrad.tape.plans import OUT, plan_for
 from tracegrad.tape.record import Step, View, edge_of, kept, shapes_of
@@ -29,7 +29,7 @@ from tracegrad.tape.value import Value
 # --- a part of an array replaced ---------------------------------------------------
 
 
-def _follow(x: Any, steps: Sequence[Step]) -> Any:
+def follow(x: Any, steps: Sequence[Step]) -> Any:
     """The part of an array that steps lead to."""
     for primitive, others, params in steps:
         x = primitive(x, *others, **params)
@@ -39,7 +39,7 @@ def _follow(x: Any, steps: Sequence[Step]) -> Any:
 def _positions(shape: tuple[int, ...], steps: Sequence[Step]) -> Any:
     """Where the part's elements lie among all elements in order."""
     numbers = np.arange(int(np.prod(shape))).reshape(shape)
-    return np.asarray(_follow(numbers, steps))
+    return np.asarray(follow(numbers, steps))
 
 
 def _place(base: Any, value: Any, *, steps: Sequence[Step], winners: Any) -> Any:
@@ -53,7 +53,7 @@ def _outside(ct: Any, base: Any, value: Any, *, steps: Any, winners: Any) -> Any
     """The cotangent of what stayed: zero where something was written."""
     if isinstance(ct, np.ndarray):
         rest = np.array(ct, order="C")
-        part = _follow(rest, steps)
+        part = follow(rest, steps)
         if part.flags.writeable and np.may_share_memory(part, rest):
             part[...] = 0
             return rest
@@ -64,7 +64,7 @@ def _outside(ct: Any, base: Any, value: Any, *, steps: Any, winners: Any) -> Any
 
 def _inside(ct: Any, base: Any, value: Any, *, steps: Any, winners: Any) -> Any:
     """The cotangent of what was written."""
-    part = _follow(ct, steps)
+    part = follow(ct, steps)
     return part if winners is None else cmp.select(winners, part, 0.0)
 
 
@@ -106,9 +106,12 @@ def check_writable(x: Value, source: Any = None) -> None:
     Raises:
         RuntimeError: for a leaf that requires gradients, and views of one.
     """
-    if not is_grad_enabled():
+    state = recording()
+    if not state:
         return
     edge = x._edge
+    if state is not True:
+        state.check_writable(x)
     if edge is LEAF:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place "
@@ -168,8 +171,7 @@ def assign(x: Any, result: Any) -> Any:
     if not isinstance(result, Value):
         write(x, result)
         return x
-    recorded = is_grad_enabled()
-    edge, before = (edge_of(result), edge_of(x)) if recorded else (None, None)
+    edge, before = (edge_of(result), edge_of(x)) if recording() else (None, None)
     write(x, result._array)
     if edge is None and before is None:
         return x
@@ -214,6 +216,9 @@ def _rebase(base: Value, steps: Sequence[Step], source: Any) -> None:
     node = Node(plan, params, edges, saved, stamps, whole.shape, whole.dtype)
     node.shapes = shapes_of(edges, arrays)
     _replace_edge(base, node)
+    state = recorder()
+    if state is not None:
+        state.add(node, place, (base, source), edges, params)
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -276,7 +281,7 @@ def set_item(x: Any, index: Any, value: Any) -> None:
     except ValueError as error:
         raise RuntimeError(f"shape mismatch: {error}") from None
     x._cell[0] += 1
-    if not is_grad_enabled():
+    if not recording():
         return
     if type(x._edge) is View:
         _rebase(x._edge.base, (*x._edge.steps, *path.steps), value)

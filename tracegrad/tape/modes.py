@@ -11,19 +11,75 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from tracegrad.errors import TracingError
+from tracegrad.ir.source import users_line
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_recording: ContextVar[Any] = ContextVar("recording", default=True)
 _inference: ContextVar[bool] = ContextVar("inference", default=False)
 _anomaly: ContextVar[bool] = ContextVar("anomaly", default=False)
 
-is_grad_enabled = _recording.get
+# True, False, or the Recorder of a run that is being frozen.
+recording = _recording.get
 is_inference_mode_enabled = _inference.get
 is_anomaly_enabled = _anomaly.get
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors that require gradients are recorded."""
+    state = recording()
+    return state if type(state) is bool else state.enabled
+
+
+class Recorder:
+    """Records everything, whatever is switched: see ``freezing``.
+
+    Attributes:
+        enabled: whether gradients are wanted, as the function switched it.
+    """
+
+    enabled = True
+
+    def switched(self, enabled: bool) -> Recorder:
+        """The same one, with gradients wanted or not."""
+        raise NotImplementedError
+
+
+def recorder() -> Any:
+    """What records a run that is being frozen; None otherwise."""
+    state = recording()
+    return None if type(state) is bool else state
+
+
+@contextmanager
+def enter_recorder(state: Recorder) -> Iterator[None]:
+    """Record all operations inside."""
+    token = _recording.set(state)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+def refuse_frozen(what: str, todo: str) -> None:
+    """Refuse what the record of a frozen run could not hold.
+
+    Raises:
+        TracingError: inside ``freeze``.
+    """
+    state = recorder()
+    if state is not None:
+        raise TracingError(f"{what} can't be frozen.", users_line(), todo)
+
+
+def _switched(before: Any, value: bool) -> Any:
+    return before.switched(value) if isinstance(before, Recorder) else value
 
 
 class _Switch:
@@ -32,15 +88,16 @@ class _Switch:
     A decorated generator function has the state only while its own code runs.
     """
 
-    _variable: ContextVar[bool] = _recording
+    _variable: ContextVar[Any] = _recording
 
     def __init__(self, value: bool) -> None:
         self._value = value
-        self._before: list[bool] = []
+        self._before: list[Any] = []
 
     def __enter__(self) -> None:
-        self._before.append(self._variable.get())
-        self._variable.set(self._value)
+        before = self._variable.get()
+        self._before.append(before)
+        self._variable.set(_switched(before, self._value))
 
     def __exit__(self, *error: object) -> None:
         self._variable.set(self._before.pop())
@@ -108,10 +165,10 @@ class set_grad_enabled(_Switch):
         super().__init__(bool(mode))
         self.mode = self._value
         self._before.append(_recording.get())
-        _recording.set(self._value)
+        self.__enter__()
 
     def __enter__(self) -> None:
-        _recording.set(self._value)
+        _recording.set(_switched(_recording.get(), self._value))
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function; until it is called, nothing changes."""
@@ -144,8 +201,8 @@ class inference_mode(_Switch):
     def __enter__(self) -> None:
         if self.mode:
             self._before += [_recording.get(), _inference.get()]
-            _recording.set(False)
-            _inference.set(True)
+            _recording.set(_switched(_recording.get(), False))
+            _inference.set(recorder() is None)
 
     def __exit__(self, *error: object) -> None:
         if self.mode:

@@ -203,8 +203,12 @@ class Node:
         """
         plan, saved = self.plan, self.unpacked()
         if tensor is not None:
-            edges = [self if k == OUT else self.edges[k] for k in plan.needs]
-            saved = [tensor(x, e) for x, e in zip(saved, edges, strict=True)]
+            saved = [
+                self.recorded_result(x, tensor)
+                if k == OUT
+                else tensor(x, self.edges[k])
+                for k, x in zip(plan.needs, saved, strict=True)
+            ]
         function = plan.arrays if tensor is None else plan.tensors
         if function is not None:
             return function(bar, *saved)  # type: ignore[no-any-return]
@@ -217,6 +221,10 @@ class Node:
         if not isinstance(self, ManyNode):
             bar, outs = [bar], [outs]
         return rules.pull(plan.primitive, self.params, primals, outs, bar, plan.live)
+
+    def recorded_result(self, saved: Any, tensor: Callable[..., Any]) -> Any:
+        """The saved result as a tensor that leads back to this node."""
+        return tensor(saved, self)
 
 
 class ManyNode(Node):
@@ -240,6 +248,10 @@ class ManyNode(Node):
         super().__init__(plan, params, edges, saved, stamps, (), None)
         self.ports = ports
         self._known: WeakValueDictionary[int, Port] = WeakValueDictionary()
+
+    def recorded_result(self, saved: Any, tensor: Callable[..., Any]) -> Any:
+        """The saved results as tensors."""
+        return tuple(tensor(x, self.port(k)) for k, x in enumerate(saved))
 
     def port(self, number: int) -> Port:
         """The edge to a result: always the same one while anybody uses it."""

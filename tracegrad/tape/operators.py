@@ -16,7 +16,7 @@ from tracegrad.ir.primitive import Primitive
 from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
-from tracegrad.tape.modes import is_grad_enabled
+from tracegrad.tape.modes import recording
 from tracegrad.tape.node import LEAF, Node
 from tracegrad.tape.plans import OUT, Plan, plan_for
 from tracegrad.tape.record import View, apply
@@ -76,7 +76,7 @@ def _arithmetic(
             n = _edge(self, n)
         if m is not None and type(m) is not Node:
             m = _edge(other, m)
-        if plain or (n is None and m is None) or not is_grad_enabled():
+        if plain or (n is None and m is None) or recording() is not True:
             return apply(primitive, (self, other), _NOTHING)
         plan = both if n is not None and m is not None else only_first
         if n is None:
@@ -129,7 +129,7 @@ def unary(primitive: Primitive) -> Callable[[Any], Any]:
         edge = self._edge
         if edge is not None and type(edge) is not Node:
             edge = _edge(self, edge)
-        if edge is None or check or self._extra or not is_grad_enabled():
+        if edge is None or check or self._extra or recording() is not True:
             return apply(primitive, (self,), _NOTHING)
         out = function(self._array)
         if not out.ndim:

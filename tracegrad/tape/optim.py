@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tracegrad.tape.modes import enable_grad
+from tracegrad.tape.modes import enable_grad, refuse_frozen
 from tracegrad.tape.nn.module import clear
 from tracegrad.tape.tensor import Tensor
 
@@ -84,6 +84,7 @@ class Optimizer:
         Returns:
             What the closure returned.
         """
+        refuse_frozen("a step of an optimiser", "Freeze the loss, not its training.")
         loss = None
         if closure is not None:
             with enable_grad():

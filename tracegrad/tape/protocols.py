@@ -13,7 +13,7 @@ import numpy as np
 
 from tracegrad.errors import DifferentiationError, TracingError
 from tracegrad.numpy_api import table as numpy_table
-from tracegrad.tape.record import edge_of
+from tracegrad.tape.record import edge_of, value_of
 from tracegrad.tape.value import Value, made
 
 # Functions whose results depend on values, but have no derivative.
@@ -102,7 +102,7 @@ def _leaves(nest: Any) -> Any:
 
 def _plain(nest: Any) -> Any:
     if isinstance(nest, Value):
-        return nest._array
+        return value_of(nest, "a function without derivative")
     if isinstance(nest, (tuple, list)) and not hasattr(nest, "_fields"):
         return type(nest)(map(_plain, nest))
     if isinstance(nest, dict):

@@ -19,7 +19,12 @@ import numpy as np
 from tracegrad.errors import DifferentiationError
 from tracegrad.ir.primitive import Elementwise, Primitive
 from tracegrad.primitives import comparisons as cmp
-from tracegrad.tape.modes import enable_grad, is_grad_enabled, is_inference_mode_enabled
+from tracegrad.tape.modes import (
+    enable_grad,
+    is_inference_mode_enabled,
+    recorder,
+    recording,
+)
 from tracegrad.tape.node import LEAF, ManyNode, Node, Shape
 from tracegrad.tape.plans import OUT, Plan, plan_for
 from tracegrad.tape.value import Value, made
@@ -116,16 +121,21 @@ def apply(
     if not out.ndim and type(out) is np.ndarray and not plan.views:
         out = out[()]
     node = None
-    recorded = is_grad_enabled() and True in live and out.dtype.kind == "f"
+    state = recording()
+    frozen = state is not True and state is not False
+    recorded = state and True in live and (frozen or out.dtype.kind == "f")
     if recorded:
         node = _node(plan, operands, arrays, edges, params, out)
     if plan.views and first is operands[0] and _shares(out, arrays[0]):
-        return _view(first, (primitive, tuple(operands[1:]), params), out, node)
-    result = made(first._result, out, node)
-    if recorded:
-        _stamp_result(node, result)
-    if is_inference_mode_enabled():
-        result._extra = {"inference": True}
+        result = _view(first, (primitive, tuple(operands[1:]), params), out, node)
+    else:
+        result = made(first._result, out, node)
+        if recorded:
+            _stamp_result(node, result)
+        if is_inference_mode_enabled():
+            result._extra = {"inference": True}
+    if frozen and recorded:
+        return state.added(result, node, primitive, operands, edges, params)
     return result
 
 
@@ -209,13 +219,19 @@ def _several(
     outs: tuple[Any, ...],
 ) -> Any:
     first = next(x for x in operands if isinstance(x, Value))
-    if not is_grad_enabled() or True not in plan.live:
+    if not recording() or True not in plan.live:
         return tuple(made(first._result, out, None) for out in outs)
     saved, stamps = kept(plan, operands, arrays, outs)
     ports = [Shape(out) for out in outs]
     node = ManyNode(ports, plan, params, edges, saved, stamps)
     node.shapes = shapes_of(edges, arrays)
-    return tuple(made(first._result, out, node.port(k)) for k, out in enumerate(outs))
+    results = tuple(
+        made(first._result, out, node.port(k)) for k, out in enumerate(outs)
+    )
+    state = recorder()
+    if state is None:
+        return results
+    return state.added(results, node, plan.primitive, operands, edges, params)
 
 
 def _view(first: Value, step: Step, out: Any, node: Any) -> Any:
@@ -225,7 +241,7 @@ def _view(first: Value, step: Step, out: Any, node: Any) -> Any:
     if type(first._edge) is View:
         base, bound = first._edge.base, first._edge.bound
         steps = (*first._edge.steps, step)
-    if not is_grad_enabled():
+    if not recording():
         bound = "no_grad"
     view = View(base, steps, node, bound)
     return made(first._result, out, view, first._cell)
@@ -233,7 +249,30 @@ def _view(first: Value, step: Step, out: Any, node: Any) -> Any:
 
 def detached(x: Value) -> Any:
     """A tensor of the same memory that carries no gradient."""
-    return made(x._result, x._memory(), None, x._cell)
+    state = recorder()
+    edge = None if state is None else edge_of(x)
+    if edge is None:
+        return made(x._result, x._memory(), None, x._cell)
+    # In a run being frozen, what carries no gradient depends on inputs all the same.
+    primitive, array = cmp.stop_gradient, x._memory()
+    plan = plan_for(primitive, 1, (True,), {})
+    node = Node(plan, {}, (edge,), (), (), array.shape, array.dtype)
+    result = _view(x, (primitive, (), {}), array, node)
+    result._edge.bound = "detached"
+    state.add(node, primitive, (x,), (edge,), {})
+    return result
+
+
+def value_of(x: Value, what: str) -> Any:
+    """The plain values of a tensor, where they leave the tape.
+
+    Raises:
+        TracingError: in a run that is being frozen, for floats that depend on inputs.
+    """
+    state = recorder()
+    if state is not None:
+        state.leaves(x, edge_of(x), what)
+    return x._array
 
 
 apply.rank = 2.0  # type: ignore[attr-defined]

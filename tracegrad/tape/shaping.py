@@ -22,7 +22,7 @@ from tracegrad.numpy_api.reductions import argsort
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import structural
 from tracegrad.tape.functions import Extremes, _plain, named
-from tracegrad.tape.record import detached
+from tracegrad.tape.record import detached, value_of
 from tracegrad.tape.value import Value, made
 
 
@@ -202,7 +202,7 @@ def subscript(input: Any, index: Any) -> Any:
 def plain(index: Any) -> Any:
     """An index with arrays in the place of tensors."""
     if isinstance(index, Value):
-        array = index._array
+        array = value_of(index, "an index")
         return array if array.ndim else array[()].item()
     if isinstance(index, tuple):
         return tuple(map(plain, index))

@@ -24,10 +24,10 @@ from tracegrad.tape.defaults import array_of, as_dtype
 from tracegrad.tape.display import text_of
 from tracegrad.tape.inplace import assign, check_writable, fill, set_item
 from tracegrad.tape.methods import Methods
-from tracegrad.tape.modes import is_inference_mode_enabled
+from tracegrad.tape.modes import is_inference_mode_enabled, refuse_frozen
 from tracegrad.tape.node import LEAF, AccumulateGrad
 from tracegrad.tape.protocols import array_function, array_ufunc
-from tracegrad.tape.record import View, detached, edge_of
+from tracegrad.tape.record import View, detached, edge_of, value_of
 from tracegrad.tape.shaping import flatten, select, subscript, transpose
 from tracegrad.tape.taps import Handle, Hook, Retain
 from tracegrad.tape.value import Value, made
@@ -68,7 +68,8 @@ class Tensor(Methods):
     __slots__ = ()
 
     def __init__(self, data: Any = (), requires_grad: bool = False) -> None:
-        array = data._array if isinstance(data, Value) else array_of(data)
+        given = isinstance(data, Value)
+        array = value_of(data, "a new tensor") if given else array_of(data)
         self._array = array if array.ndim else array[()]
         self._edge = None
         self._cell = [0]
@@ -135,8 +136,7 @@ class Tensor(Methods):
         set_item(self, index, value)
 
     def __contains__(self, element: Any) -> bool:
-        other = element._array if isinstance(element, Value) else element
-        return bool((self._array == other).any())
+        return bool((self == element).any())
 
     # --- plain values --------------------------------------------------------------
 
@@ -147,11 +147,11 @@ class Tensor(Methods):
                 f"a Tensor with {self._array.size} elements cannot be converted to "
                 "Scalar"
             )
-        return self._array.item()
+        return value_of(self, "item()").item()
 
     def tolist(self) -> Any:
         """Its elements as nested lists of Python numbers."""
-        return self._array.tolist()
+        return value_of(self, "tolist()").tolist()
 
     def numpy(self, *, force: bool = False) -> Any:
         """Its array, which shares its memory.
@@ -159,6 +159,7 @@ class Tensor(Methods):
         Raises:
             RuntimeError: if it requires gradients: they would be lost.
         """
+        value_of(self, "numpy()")
         if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use "
@@ -188,7 +189,8 @@ class Tensor(Methods):
             raise RuntimeError(
                 f"Boolean value of Tensor with {self._array.size} values is ambiguous"
             )
-        return bool(self._array.item())
+        truth = self if self._array.dtype.kind in "bi" else self != 0
+        return bool(value_of(truth, "bool()").item())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self.ndim else repr(self)
@@ -332,6 +334,7 @@ class Tensor(Methods):
             raise RuntimeError(
                 "cannot register a hook on a tensor that doesn't require gradient"
             )
+        refuse_frozen("a hook", "Leave it out of the function that is frozen.")
         entry = Hook(hook, self._result)
         if self._edge is LEAF:
             self._extra = self._extra or {}
@@ -379,6 +382,7 @@ class Tensor(Methods):
 
     @data.setter
     def data(self, value: Any) -> None:
+        refuse_frozen("assigning to .data", "Make a new tensor.")
         array = value._array if isinstance(value, Value) else array_of(value)
         if array.dtype != self._array.dtype:
             raise RuntimeError(
