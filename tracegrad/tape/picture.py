@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from tracegrad.ir.graph import Graph, Literal, Operand
+from tracegrad.ir.graph import Equation, Graph, Literal, Operand
 from tracegrad.tape.node import AccumulateGrad, Node, Port
 from tracegrad.tape.record import View, edge_of
 from tracegrad.tape.value import Value
@@ -195,27 +195,44 @@ class _Traced:
     def text(self, operand: Operand) -> str:
         if isinstance(operand, Literal):
             return str(operand.value)
-        name = operand.name or ""
+        lines = [operand.name] if operand.name else []
         if operand.definition is not None:
-            name = f"{operand.definition.primitive.name}\n{name}".strip()
-        return f"{name}\n{operand.type}"
+            lines.insert(0, _operation(operand.definition))
+        return "\n".join([*lines, str(operand.type)])
 
     def block(self, dot: Any, graph: Graph) -> None:
+        """Draw a graph's boxes where they belong; arrows would pull others there."""
         for param in graph.params:
             dot.node(self.key(param), self.text(param), fillcolor=_LEAF)
         for equation in graph.equations:
             key = self._keys.setdefault(id(equation), f"n{len(self._keys)}")
             made = equation.outputs[0] if equation.outputs else None
-            title = equation.primitive.name if made is None else self.text(made)
+            title = _operation(equation) if made is None else self.text(made)
             dot.node(key, title, fillcolor=_NODE)
             for x in equation.inputs:
-                if isinstance(x, Literal):
-                    continue
-                dot.edge(self.key(x), key)
+                if not isinstance(x, Literal):
+                    self.dot.edge(self.key(x), key)
             for number, region in enumerate(equation.regions):
                 with dot.subgraph(name=f"cluster_{key}_{number}") as inner:
-                    inner.attr(label=f"{equation.primitive.name} {region.name}")
+                    inner.attr(label=_PARTS[equation.primitive.name][number])
                     self.block(inner, region)
                 for result in region.results:
                     if not isinstance(result, Literal):
-                        dot.edge(self.key(result), key, style="dashed")
+                        self.dot.edge(self.key(result), key, style="dashed")
+
+
+_PARTS = {
+    "cond": ("if", "else"),
+    "for_": ("for",),
+    "while_": ("while: condition", "while: body"),
+}
+
+
+def _operation(equation: Equation) -> str:
+    """An operation with the constants it takes: ``multiply(0.5, ·)``."""
+    operands = [
+        str(x.value) if isinstance(x, Literal) else "·" for x in equation.inputs
+    ]
+    name = equation.primitive.name.rstrip("_")
+    constants = any(isinstance(x, Literal) for x in equation.inputs)
+    return f"{name}({', '.join(operands)})" if constants else name
