@@ -13,6 +13,7 @@ from scipy.optimize import (
     rosen_hess,
 )
 
+from tests.problems.mgh import PROBLEMS
 from tracegrad import jacobian, scipy_objective, scipy_system
 from tracegrad.errors import ArgumentError
 
@@ -52,6 +53,26 @@ def test_minimize(method):
         **second.get(method, {}),
     )
     np.testing.assert_allclose(found.x, [1.0, 1.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("title", PROBLEMS)
+def test_minima_that_were_published(title):
+    published = PROBLEMS[title]
+    problem = scipy_objective(published.objective, published.x0)
+    with np.errstate(all="ignore"):  # steps too far out overflow
+        found = minimize(
+            problem.fun_and_jac,
+            problem.x0,
+            method="trust-exact",
+            jac=True,
+            hess=problem.hess,
+            options={"gtol": 1e-8, "maxiter": 2000},
+        )
+    # It stops where rounding hides what a step gains: there is no more to gain.
+    assert found.success or "bad approximation" in found.message
+    assert np.linalg.norm(found.jac) < 1e-6 * max(1.0, found.fun)
+    minima = published.minima or (0.0,)
+    assert any(found.fun == pytest.approx(f, rel=1e-5, abs=1e-10) for f in minima)
 
 
 def test_nested_parameters_are_taken_apart_and_put_back():

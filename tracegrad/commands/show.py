@@ -28,7 +28,7 @@ def add(subparsers: Any) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="a picture (.svg, .png, .pdf), drawn by Graphviz's dot, or its text (.dot)",
+        help="a picture (.svg, .png, .pdf) drawn by Graphviz, or its text (.dot)",
     )
 
 
