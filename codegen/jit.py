@@ -99,6 +99,7 @@ def build(kernel: Kernel, *, options: Options | None = None) -> Compiled:
             "code": source.code,
             "signature": numba_compiler.signature_text(kernel),
             "boundscheck": options.boundscheck,
+            "arrays": "disjoint",
             "target": numba_compiler.target(),
             "helpers": _helper_hash() if source.helpers else "",
             "versions": numba_compiler.versions(),

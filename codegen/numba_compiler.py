@@ -27,6 +27,7 @@ from codegen.native_call import MachineCode
 _CONFIG: Any = numba_config
 _INDEX_FILE: Any = caching.IndexDataCacheFile
 _COMPILED: Any = compiler.CompileResult
+_PIPELINE: Any = compiler.Compiler
 _ARRAY: Any = types.Array
 _TUPLE: Any = types.BaseTuple
 
@@ -81,6 +82,7 @@ def compile_function(
     if function.signatures:
         return function, True
     function.targetoptions["boundscheck"] = boundscheck
+    function._compiler.pipeline_class = _disjoint
     if kept is not None:
         function._cache = kept
     function.compile(parameters)
@@ -110,6 +112,18 @@ def _parameter(parameter: Array | Var) -> Any:
     layout = "C" if parameter.contiguous else "A"
     readonly = parameter.role == "input"
     return _ARRAY(scalar, parameter.rank, layout, readonly=readonly)
+
+
+def _disjoint(*args: Any) -> Any:
+    """Numba's compiler, told that no two arrays of a kernel share memory.
+
+    LLVM would test that before each loop that it vectorises, and where an outer loop
+    runs backwards, as those of reverse sweeps do, its test always fails. Inputs may
+    share memory: nothing writes it.
+    """
+    pipeline = _PIPELINE(*args)
+    pipeline.state.flags.noalias = True
+    return pipeline
 
 
 class KernelCache:

@@ -129,14 +129,15 @@ class Specialisation:
         """An array per array result: the caller's, or a new one."""
         sizes = self._sizes(inputs)
         given = {self.traced.outputs[k].result: buffer for k, buffer in buffers.items()}
-        arrays = []
+        arrays: list[np.ndarray[Any, Any]] = []
         for position, result in enumerate(self.graph.results):
             type_ = result.type
             if not type_.ndim:
                 continue
             shape = tuple(d.evaluate(sizes) for d in type_.shape)
             if position in given:
-                _check_buffer(given[position], shape, type_.dtype, inputs)
+                others = [*inputs, *arrays]
+                _check_buffer(given[position], shape, type_.dtype, others)
                 arrays.append(given[position])
             else:
                 arrays.append(np.empty(shape, type_.dtype))
@@ -223,7 +224,7 @@ def _captured(value: Any, leaf: Leaf) -> Any:
 
 
 def _check_buffer(
-    buffer: Any, shape: tuple[int, ...], dtype: str, inputs: Sequence[Any]
+    buffer: Any, shape: tuple[int, ...], dtype: str, others: Sequence[Any]
 ) -> None:
     """Refuse an ``out=`` array that doesn't fit.
 
@@ -236,8 +237,8 @@ def _check_buffer(
         problem = f"is {buffer.dtype}{list(buffer.shape)}"
     elif not (buffer.flags.c_contiguous and buffer.flags.writeable):
         problem = "is not contiguous and writeable"
-    elif any(np.may_share_memory(buffer, x) for x in inputs if np.ndim(x)):
-        problem = "overlaps an argument"
+    elif any(np.may_share_memory(buffer, x) for x in others if np.ndim(x)):
+        problem = "overlaps an argument or another one"
     else:
         return
     raise ArgumentError(
