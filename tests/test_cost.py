@@ -7,7 +7,7 @@ operation for each element that is read or written would make them quadratic.
 import numpy as np
 import pytest
 
-from tests.fuzz.checking import running
+from tests.fuzz.kernels import running
 from tests.transforms.test_cost import operations
 from tracegrad import grad, jit, pytree
 
@@ -125,7 +125,7 @@ def test_linear_stays_linear(function, order):
     gradient = grad(function)
     if order == 2:
         gradient = grad(lambda *args: np.sum(grad(function)(*args) * args[0]))
-    with running(compiled=False):
+    with running():
         small, middle, large = (counted(gradient, function, n) for n in (64, 128, 256))
         primal = counted(jit(function), function, 256)
     assert large - middle == pytest.approx(2 * (middle - small), rel=0.1)

@@ -23,6 +23,9 @@ class Scope:
 
     arrays: names by kind: "n", "k" (vectors), "nn", "nk" (matrices).
     owned: arrays that may be bound anew: no arguments.
+    orders: arrays of n indices into n elements.
+    helpers: functions of a vector, an index and a number that give a number.
+    writers: functions that write to their first argument.
     """
 
     floats: list[str] = field(default_factory=list)
@@ -30,7 +33,9 @@ class Scope:
     arrays: dict[str, list[str]] = field(default_factory=dict)
     owned: list[str] = field(default_factory=list)
     indices: list[Index] = field(default_factory=list)
+    orders: list[str] = field(default_factory=lambda: ["p"])
     helpers: list[str] = field(default_factory=list)
+    writers: list[str] = field(default_factory=list)
 
 
 NUMBERS = """
@@ -125,7 +130,7 @@ class Expressions:
             options += [f"{i.name} // 2"] + [f"{i.name} + 1"] * 3 * (i.high > 0)
             options += [f"{i.name} - {i.low}"] * 3 * (i.low > 0)
             if axis == "n":
-                options += [f"p[{i.name}]"] * 2
+                options += [f"{self.pick(*self.scope.orders)}[{i.name}]"] * 2
             return self.random.choice(options)
         if depth <= 0 or self.chance(0.6):
             return self.pick("0", "-1")
@@ -172,10 +177,11 @@ class Expressions:
 
     def helped(self, depth: int, _: str = "n") -> str:
         argument = self.number(depth)
-        if "h" not in self.scope.helpers:
+        if not self.scope.helpers:
             return f"np.sin({argument})"
         vector = self.random.choice(self.scope.arrays["n"])
-        return f"h({vector}, {self.index('n', depth)}, {argument})"
+        helper = self.random.choice(self.scope.helpers)
+        return f"{helper}({vector}, {self.index('n', depth)}, {argument})"
 
     def reduction(self, depth: int, _: str = "n") -> str:
         return self.expand("reduction", max(depth, 1), self.pick("n", "n", "k"))
@@ -202,7 +208,11 @@ class Expressions:
 
     def gathered(self, depth: int, axis: str) -> str:
         inner = self.vector(depth, axis)
-        return f"({inner})[p]" if axis == "n" else f"({inner})[::-1]"
+        return (
+            f"({inner})[{self.pick(*self.scope.orders)}]"
+            if axis == "n"
+            else f"({inner})[::-1]"
+        )
 
     def product(self, depth: int, axis: str) -> str:
         inner = self.vector(depth, "n")

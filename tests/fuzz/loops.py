@@ -35,8 +35,9 @@ SLICES = [
 class Generator(Expressions):
     """Random statements, down to whole programs."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, short: bool = False) -> None:
         super().__init__(seed)
+        self.short = short
         self.lines: list[str] = []
         self.pad = ""
         self.count = 0
@@ -55,21 +56,22 @@ class Generator(Expressions):
         s = self.scope
         kept = {kind: list(names) for kind, names in s.arrays.items()}
         before = (list(s.floats), list(s.ints), kept, list(s.owned), list(s.indices))
+        orders = list(s.orders)
         pad, self.pad = self.pad, self.pad + "    "
         yield
         self.pad = pad
         s.floats, s.ints, s.arrays, s.owned, s.indices = before
+        s.orders = orders
 
     # --- programs ------------------------------------------------------------------
 
     def program(self) -> str:
         """The source of a module with a function ``f``."""
-        if self.chance(0.4):
+        if self.chance(0.2 if self.short else 0.4):
             self.helper()
-        if self.chance(0.3):
+        if self.chance(0.1 if self.short else 0.3):
             self.writer()
-        helpers = self.scope.helpers
-        self.scope = Scope(helpers=helpers)
+        self.scope = Scope(helpers=self.scope.helpers, writers=self.scope.writers)
         s = self.scope
         s.arrays = {"n": ["x", "y"], "nn": ["A"], "nk": ["B"], "k": ["w"]}
         self.emit(f"def f({PARAMETERS}):")
@@ -80,9 +82,14 @@ class Generator(Expressions):
             s.floats.append(name)
         self.emit("q = m")
         s.ints.append("q")
-        for _ in range(self.random.randint(1, 2)):
+        most = 1 if self.short else 2
+        for _ in range(self.random.randint(most - 1, most)):
             self.array()
-        for _ in range(self.random.randint(2, 5)):
+        if self.chance(0.25):
+            self.closure()
+        for _ in range(
+            self.random.randint(1, 2) if self.short else self.random.randint(2, 5)
+        ):
             self.statement(0)
         if not any("for " in line or "while " in line for line in self.lines):
             self.loop(0)
@@ -115,7 +122,6 @@ class Generator(Expressions):
 
     def writer(self) -> None:
         """A function that writes to its first argument."""
-        helpers = self.scope.helpers
         self.emit("def g(out, u, s):")
         self.pad = "    "
         with self.block(f"for i in range({self.pick('1, ', '')}out.shape[0]):"):
@@ -131,7 +137,7 @@ class Generator(Expressions):
             )
         self.lines += ["", ""]
         self.pad = ""
-        self.scope.helpers = [*helpers, "g"]
+        self.scope.writers.append("g")
 
     # --- statements ----------------------------------------------------------------
 
@@ -142,11 +148,12 @@ class Generator(Expressions):
     def statement(self, depth: int) -> None:
         kinds = [(self.let, 5), (self.store, 7), (self.window, 3), (self.whole, 2)]
         kinds += [(self.exchange, 1), (self.count_up, 2), (self.view, 2)]
-        kinds += [(self.array, 1), (self.write, 2)]
-        if depth < 4:
+        kinds += [(self.array, 1), (self.write, 2), (self.scatter, 2), (self.order, 1)]
+        deepest = 2 if self.short else 4
+        if depth < deepest:
             kinds += [(lambda: self.branch(depth), 4)]
         loops = len(self.scope.indices)
-        if depth < 3 and loops < 3:
+        if depth < deepest - 1 and loops < deepest - 1:
             kinds += [(lambda: self.loop(depth), 9 - 3 * loops)]
             kinds += [(lambda: self.repeat(depth), 2)]
         chosen, weights = zip(*kinds, strict=True)
@@ -248,13 +255,76 @@ class Generator(Expressions):
 
     def write(self) -> None:
         """A call of a function that writes to an argument."""
-        if "g" not in self.scope.helpers:
+        if not self.scope.writers:
             return self.store()
         names = self.scope.arrays["n"]
         out, u = self.random.choice(names), self.random.choice(names)
-        self.emit(f"g({out}, {u}, {self.number(0)})")
+        writer = self.random.choice(self.scope.writers)
+        self.emit(f"{writer}({out}, {u}, {self.number(0)})")
+
+    def scatter(self) -> None:
+        """Stores through an index array, where indices may repeat, or a mask."""
+        names, o = self.scope.arrays["n"], self.pick(*self.scope.orders)
+        name, sign = self.random.choice(names), self.pick("=", "=", "+=", "*=")
+        squares = self.scope.arrays.get("nn")
+        if self.chance(0.3):
+            than = f"{self.pick('<', '>')} {self.atom()}"
+            value = self.bounded(self.number(1))
+            self.emit(f"{name}[{self.random.choice(names)} {than}] {sign} {value}")
+        elif squares and self.chance(0.3):
+            place = self.pick(f"{o}, {o}", o, f":, {o}", f"0, {o}")
+            value = self.bounded(self.vector(0))
+            self.emit(f"{self.random.choice(squares)}[{place}] {sign} {value}")
+        else:
+            self.emit(f"{name}[{o}] {sign} {self.bounded(self.vector(1))}")
+
+    def order(self) -> None:
+        """A new array of indices, or an element of one that was made here."""
+        owned = [o for o in self.scope.orders if o != "p"]
+        if owned and self.chance(0.5):
+            place, value = self.index("n"), self.integer(2)
+            self.emit(f"{self.random.choice(owned)}[{place}] = ({value}) % n")
+            return
+        name = self.fresh("o")
+        names = self.scope.arrays["n"]
+        options = [
+            "np.arange(n)",
+            "np.zeros(n, np.int64)",
+            "p.copy()",
+            "p[::-1]",
+            "p % n",
+        ]
+        options += [f"np.argsort({self.random.choice(names)})"]
+        self.emit(f"{name} = {self.random.choice(options)}")
+        self.scope.orders.append(name)
+
+    def closure(self) -> None:
+        """A function inside of ``f``, which sees what its names hold by then."""
+        name = self.fresh("d")
+        s = self.scope
+        if self.chance(0.5):
+            with self.block(f"def {name}(u, i, s):"):
+                s.floats.append("s")
+                self.emit(f"return {self.bounded(self.number(1))}")
+            s.helpers = [*s.helpers, name]
+        else:
+            with self.block(f"def {name}(out, u, s):"):
+                s.floats.append("s")
+                s.indices.append(Index("i", "n"))
+                pad = self.pad
+                self.emit("for i in range(n):")
+                self.pad = pad + "    "
+                self.store()
+                self.pad = pad
+            s.writers = [*s.writers, name]
 
     def exchange(self) -> None:
+        if self.chance(0.3):
+            name = self.random.choice([*self.scope.arrays["n"], "A"])
+            first, second = (f"{name}[{self.index('n')}]" for _ in range(2))
+            copied = ".copy()" if name == "A" else ""
+            self.emit(f"{first}, {second} = {second}{copied}, {first}{copied}")
+            return
         owned = [x for x in self.scope.arrays["n"] if x in self.scope.owned]
         if len(owned) > 1 and self.chance(0.5):
             first, second = self.random.sample(owned, 2)
@@ -381,4 +451,9 @@ def source(seed: int) -> str:
     return Generator(seed).program()
 
 
-__all__ = ["source"]
+def short_source(seed: int) -> str:
+    """A program of a few lines."""
+    return Generator(seed, short=True).program()
+
+
+__all__ = ["short_source", "source"]

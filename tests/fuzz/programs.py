@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz import arrays, loops
-from tests.fuzz.checking import Disagreement, Program, Unsuitable, check
+from tests.fuzz.checking import Program, Unsuitable, check
+from tests.fuzz.comparing import Disagreement, is_float
 
 
 def loop_arguments(rng: np.random.Generator, n: int) -> list[Any]:
@@ -26,39 +27,74 @@ def loop_arguments(rng: np.random.Generator, n: int) -> list[Any]:
     ]
 
 
-KINDS: dict[str, tuple[Callable[[int], str], Any]] = {
-    "arrays": (arrays.source, loop_arguments),
-    "loops": (loops.source, loop_arguments),
+KINDS: dict[str, Callable[[int], str]] = {
+    "arrays": arrays.source,
+    "loops": loops.source,
+    "short": loops.short_source,
 }
 
 
-def program(kind: str, seed: int, *, numba: int = 0) -> Program:
+def single(rng: np.random.Generator, n: int) -> list[Any]:
+    """The arguments in single precision."""
+    given = loop_arguments(rng, n)
+    return [x.astype(np.float32) if np.ndim(x) and is_float(x) else x for x in given]
+
+
+def scattered(rng: np.random.Generator, n: int) -> list[Any]:
+    """The arguments with other layouts: strided, backwards, transposed, misplaced."""
+    return [_laid_out(rng, x) if np.ndim(x) else x for x in loop_arguments(rng, n)]
+
+
+def _laid_out(rng: np.random.Generator, x: Any) -> Any:
+    wide = np.zeros([2 * size + 1 for size in x.shape], x.dtype)
+    every = slice(None, None, int(rng.choice([-2, 2])))
+    places = [
+        wide[(every,) * x.ndim][tuple(slice(size) for size in x.shape)],
+        np.zeros(x.shape, x.dtype)[(slice(None, None, -1),) * x.ndim],
+        np.zeros(x.shape[::-1], x.dtype).T,
+        np.zeros(x.size + 1, x.dtype)[1:].reshape(x.shape),
+    ]
+    chosen = places[rng.integers(len(places))]
+    chosen[...] = x
+    return chosen
+
+
+ARGUMENTS = (loop_arguments, loop_arguments, loop_arguments, scattered, single)
+
+
+def program(kind: str, seed: int, *, numba: int = 0, c: int = 0) -> Program:
     """The program of a seed.
 
-    numba: every how many programs one is compiled; none if it is 0.
+    numba: every how many programs one is compiled by Numba; none if it is 0.
+    c: every how many of the others one is compiled by C.
     """
-    source, arguments = KINDS[kind]
+    by = "python"
+    if numba and seed % numba == 0:
+        by = "numba"
+    elif c and seed % c == 0:
+        by = "c"
     return Program(
-        source(seed),
-        arguments,
+        KINDS[kind](seed),
+        ARGUMENTS[seed // 2 % len(ARGUMENTS)],
         seed=seed,
-        sizes=(seed % 4,) if seed % 3 else (),
+        sizes=(seed % 4,) if seed % 3 and by != "numba" else (),
         second=seed % 4 == 0,
-        compiled=numba > 0 and seed % numba == 0,
+        by=by,
     )
 
 
-def outcome(kind: str, seed: int, numba: int) -> tuple[str, str]:
-    """What became of a program: its category, and more about it."""
+def outcome(kind: str, seed: int, numba: int, c: int) -> tuple[str, str, str]:
+    """What became of a program: its category, more about it, and how it was run."""
+    chosen = program(kind, seed, numba=numba, c=c)
     try:
-        check(program(kind, seed, numba=numba))
+        check(chosen)
     except Unsuitable as error:
-        return "unsuitable", str(error)
+        return "unsuitable", str(error), chosen.by
     except Disagreement as error:
-        return "disagreement", str(error)
+        return "disagreement", str(error), chosen.by
     except Exception as error:  # the program generator's own mistakes are told as well
-        return "error", f"{type(error).__name__}: {error}"
-    return "agreed", ""
+        return "error", f"{type(error).__name__}: {error}", chosen.by
+    return "agreed", "", chosen.by
 
 
 __all__ = ["KINDS", "outcome", "program"]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
-from tests.fuzz.checking import Disagreement, Program, check
+from tests.fuzz.checking import Program, check
+from tests.fuzz.comparing import Disagreement
 
 _BLOCKS = ("body", "orelse")
 
@@ -39,7 +40,7 @@ def shrunk(
     simpler = [
         replace(program, second=False),
         replace(program, sizes=()),
-        replace(program, compiled=False),
+        replace(program, by="python"),
         replace(program, size=3),
         replace(program, size=2),
     ]
