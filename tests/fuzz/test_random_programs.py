@@ -2,14 +2,17 @@
 
 import pytest
 
-from tests.fuzz.checking import Disagreement, Unsuitable, check
+from codegen.c import CompilerError
+from codegen.c.compiler import find_compiler
+from tests.fuzz.checking import Unsuitable, check
+from tests.fuzz.comparing import Disagreement
 from tests.fuzz.programs import program
 from tests.fuzz.shrink import shrunk
 
 
-def checked(kind, seed, numba):
+def checked(kind, seed, **ways):
     """Whether a program agrees with itself; the shrunk one is told if not."""
-    found = program(kind, seed, numba=numba)
+    found = program(kind, seed, **ways)
     try:
         check(found)
     except Unsuitable:
@@ -19,12 +22,21 @@ def checked(kind, seed, numba):
     return True
 
 
-@pytest.mark.parametrize("kind", ["arrays", "loops"])
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("kind", ["arrays", "loops", "short"])
+@pytest.mark.parametrize("block", range(3))
 def test_in_plain_python(kind, block):
-    assert any([checked(kind, s, 0) for s in range(4 * block, 4 * block + 4)])
+    assert any([checked(kind, s) for s in range(4 * block, 4 * block + 4)])
 
 
 @pytest.mark.parametrize("seed", [21])
 def test_loops_compiled(seed):
-    checked("loops", seed, 1)
+    checked("loops", seed, numba=1)
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_compiled_by_c(seed):
+    try:
+        find_compiler()
+    except CompilerError:
+        pytest.skip("there is no C compiler")
+    checked("short", seed, c=1)
