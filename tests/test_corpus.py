@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.programs import (
+    applied,
     arrays,
     branches,
     combinations,
@@ -39,6 +40,7 @@ PROGRAMS = programs_in(
     foreign,
     fuzzed,
     models,
+    applied,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

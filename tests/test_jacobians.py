@@ -151,3 +151,17 @@ def test_of_a_batch():
     x = RNG.normal(size=(3, 4))
     found = vmap(jacobian(filtered), in_axes=(0, None))(x, 0.5)
     assert np.allclose(found, [jacobian(filtered)(row, 0.5) for row in x])
+
+
+def test_a_product_with_a_window_inside_the_loop_over_rows():
+    def square(A, B):
+        cut = (A[:, :4] @ B[:4])[:3, :3]
+        return (cut * cut).sum(axis=1)
+
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(4, 5)), rng.normal(size=(5, 4))
+    direction = rng.normal(size=(5, 4))
+    (_, found) = jacobian(square, argnums=(0, 1))(A, B)
+    step = 1e-6 * direction
+    slope = (square(A, B + step) - square(A, B - step)) / 2e-6
+    np.testing.assert_allclose(np.tensordot(found, direction, 2), slope, rtol=1e-6)

@@ -181,3 +181,28 @@ def jacobi_rotations(A):
                         A[p, k] = c * left - s * right
                         A[q, k] = s * left + c * right
     return np.sort(np.diag(A))
+
+
+@program(wide, sizes=(3, 4))
+def pairs_by_a_mask(points):
+    gaps = points[:, None, :] - points[None, :, :]
+    d = np.triu(np.sqrt((gaps * gaps).sum(-1)))
+    r = 1.0 / d[d > 1e-6]
+    return (r**6 * r**6 - r**6).sum()
+
+
+@program(vector, sizes=(3, 5))
+def products_not_chosen(x):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        d = 1.0 / np.maximum(x, 0.0)
+        return np.where(x > 0, d * d - d, x)
+
+
+@program(vector, sizes=(0, 3))
+def cell_through_a_view(x):
+    out = np.zeros(())
+    view = out[..., None]
+    view[0] = 0.0
+    for v in x:
+        view[0] += v * v
+    return out * 2.0

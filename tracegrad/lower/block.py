@@ -203,11 +203,15 @@ class Block:
     def offer(self, equation: Equation) -> None:
         """Have at hand what regions use: stored, or told in terms of what is."""
         readers: dict[Value, list[Equation]] = {}
+        routines: list[Operand] = []
         for region in equation.regions:
             for inner in region.walk():
+                if isinstance(inner.primitive.lower, table.Library):
+                    routines += [stored_source(x, inner) for x in inner.inputs]
                 for operand in inner.inputs:
                     if isinstance(operand, Value) and operand in self.pending:
                         readers.setdefault(operand, []).append(inner)
+        self.demand(routines)
         for value in dict.fromkeys(captured(equation.regions)):
             if value not in self.pending:
                 continue

@@ -110,8 +110,9 @@ def _start(
     if any(map(_leaves, between)):
         return None
     if source == final.value:
-        written = [target.name in _written(stmt) for stmt in body[copy + 1 : last + 1]]
-        return None if any(written) else start
+        both = {source.name, target.name}  # one can't change while the other is read
+        changed = any(both & _written(stmt) for stmt in body[copy + 1 : last + 1])
+        return None if changed else start
     if last > copy or target in nested(final.value):
         return None
     return start

@@ -29,8 +29,10 @@ from tracegrad.numpy_api.arguments import (
     is_traced,
     number_of,
     rank_of,
+    recorded,
     refuse,
     sizes_of,
+    traced_in,
 )
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.primitives import structural
@@ -244,9 +246,19 @@ def _no_broadcast(own: Sizes, target: Sizes) -> ShapeError:
 
 def broadcast_arrays(*args: Any) -> Any:
     """All stretched to their common shape."""
-    arrays = [asarray(a) for a in args]
+    like = traced_in(args)
+    arrays = [_recorded(like, asarray(a)) for a in args]
     shape = broadcast_shapes(*(dims(a) for a in arrays))
     return tuple(broadcast_to(a, shape) for a in arrays)
+
+
+def _recorded(like: Any, array: Any) -> Any:
+    """A plain array or number recorded where ``like`` is, so that it can stretch."""
+    if like is None or is_traced(array):
+        return array
+    if rank_of(array):
+        return recorded(like, array)
+    return structural.constant(like, array[()], array.dtype)
 
 
 def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
-from tracegrad.traces import masked, methods
+from tracegrad.traces import masked, methods, programs
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
@@ -27,6 +27,7 @@ from tracegrad.traces.finder import FunctionSource, find
 from tracegrad.traces.iteration import UNROLL_LIMIT, Steps
 from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.outside import Place, is_trusted, module_of
+from tracegrad.traces.rewritten import rewriter
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
@@ -64,6 +65,9 @@ def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
         inner = function.__wrapped__
     if inner is not None:
         return call(machine, inner, args, kwargs)
+    rewrite = rewriter(function)
+    if rewrite is not None and _concerns(machine, function, args, kwargs):
+        return _call_program(machine, *rewrite(function, args, kwargs))
     if isinstance(function, FunctionType):
         return _call_function(machine, function, args, kwargs)
     if isinstance(function, type):
@@ -97,6 +101,22 @@ def _call_partial(
     return call(machine, function.func, (*first, *args), {**named, **kwargs})
 
 
+# --- programs of ours --------------------------------------------------------------
+
+
+def _concerns(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> bool:
+    """Whether a call touches anything traced; otherwise it runs as it is."""
+    kernel = getattr(function, "pyfunc", None)
+    return has_tracer((args, kwargs)) or machine.made(kernel)
+
+
+def _call_program(machine: Machine, program: Any, args: Args, kwargs: Kwargs) -> Any:
+    """Interpret a program on behalf of the line that calls it."""
+    source = find(program.__code__)
+    assert source is not None
+    return _interpret(machine, program, source, args, kwargs, quiet=True)
+
+
 # --- Python functions --------------------------------------------------------------
 
 
@@ -104,6 +124,8 @@ def _call_function(
     machine: Machine, function: FunctionType, args: Args, kwargs: Kwargs
 ) -> Any:
     if is_trusted(function):
+        if function.__module__ == programs.__name__:
+            return _call_program(machine, function, args, kwargs)
         return _native(machine, function, args, kwargs)
     code = function.__code__
     if code.co_flags & _LAZY:
@@ -126,9 +148,11 @@ def _interpret(
     source: FunctionSource,
     args: Args,
     kwargs: Kwargs,
+    *,
+    quiet: bool = False,
 ) -> Any:
     cells = dict(zip(source.code.co_freevars, function.__closure__ or (), strict=True))
-    frame = Frame(machine, source, function.__globals__, cells)
+    frame = Frame(machine, source, function.__globals__, cells, quiet=quiet)
     frame.values.update(_bound(machine, function, args, kwargs))
     caller = machine.builder.location
     try:

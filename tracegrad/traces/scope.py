@@ -106,6 +106,7 @@ class Frame:
     """One call of an interpreted function, or one run of a comprehension in it.
 
     Attributes:
+        quiet: whether it runs on behalf of its caller's line, and has none of its own.
         handling: the exception that an ``except`` block is handling.
         unrolled: the ``while`` loops around that are run while tracing.
         returned: what ``return`` gave.
@@ -118,11 +119,14 @@ class Frame:
         namespace: dict[str, Any],
         cells: dict[str, CellType],
         parent: Frame | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
         self.machine = machine
         self.source = source
         self.namespace = namespace
         self.parent = parent
+        self.quiet = quiet
         self.values: dict[str, Any] = {}
         self.cells = cells
         self.returned: Any = None
@@ -135,7 +139,8 @@ class Frame:
 
     def inner(self) -> Frame:
         """The scope of a comprehension: its targets, and everything around."""
-        return Frame(self.machine, self.source, self.namespace, {}, self)
+        source, quiet = self.source, self.quiet
+        return Frame(self.machine, source, self.namespace, {}, self, quiet=quiet)
 
     @property
     def code(self) -> CodeType:
@@ -146,6 +151,8 @@ class Frame:
 
     def at(self, line: int) -> None:
         """Let what follows happen on behalf of a line."""
+        if self.quiet:
+            return
         location = self._locations.get(line)
         if location is None:
             code, text = self.code, self.source.text(line)

@@ -21,6 +21,7 @@ from tracegrad.ir.primitive import Elementwise, General, Linear, Primitive
 from tracegrad.ir.source import Location
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.structural import dims, filled
+from tracegrad.transforms.poison import Poison
 
 
 def pull(
@@ -31,6 +32,7 @@ def pull(
     bars: Sequence[Any],
     live: Sequence[bool],
     where: Location | None = None,
+    poison: Poison | None = None,
 ) -> list[Any]:
     """The operands' cotangents.
 
@@ -42,6 +44,7 @@ def pull(
         bars: a cotangent per result, None where it is zero.
         live: which operands' cotangents are wanted.
         where: the user's line, for an error.
+        poison: knows, of recorded values, where a product must keep an exact zero.
 
     Returns:
         A cotangent per operand; None where it is zero or not wanted.
@@ -51,7 +54,7 @@ def pull(
         case Elementwise(partials) as rule if partials is not None:
             for k, partial in enumerate(partials(*outs, *primals, **params)):
                 if partial is not None and live[k]:
-                    found[k] = scale(bars[0], partial, rule, k)
+                    found[k] = scale(bars[0], partial, rule, k, poison)
         case Linear(transposes):
             for k in range(len(primals)):
                 if live[k] and k in transposes:
@@ -126,7 +129,13 @@ def _linear(
     return total
 
 
-def scale(direction: Any, partial: Any, rule: Elementwise, operand: int) -> Any:
+def scale(
+    direction: Any,
+    partial: Any,
+    rule: Elementwise,
+    operand: int,
+    poison: Poison | None = None,
+) -> Any:
     """A (co)tangent times a partial; exact zeros stay exact zeros, as the rule says."""
     if type(partial) in (int, float):  # not a NumPy scalar: those may be singular
         if partial == 1:
@@ -136,6 +145,7 @@ def scale(direction: Any, partial: Any, rule: Elementwise, operand: int) -> Any:
         partial = cmp.convert(partial, dtype=str(direction.dtype))
     if rule.chooses:
         return cmp.select(partial == 0.0, 0.0, direction * partial)
-    if operand in rule.singular:
+    threat = poison is not None and poison.threatens(direction, partial)
+    if operand in rule.singular or threat:
         return cmp.zero_safe_mul(direction, partial)
     return direction * partial

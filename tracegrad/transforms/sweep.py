@@ -42,6 +42,7 @@ from tracegrad.primitives.control import cond, for_
 from tracegrad.primitives.indexing import gather
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
+from tracegrad.transforms.poison import Poison
 from tracegrad.transforms.regions import (
     Carried,
     body_of,
@@ -99,6 +100,7 @@ class Sweep:
         self._homes: dict[Graph, Graph] = {}
         self._bars: dict[Graph, dict[Value, Any]] = {builder.graph: {}}
         self._refs: dict[Value, Operand] = {}
+        self._poison = Poison()
         self.mirrors: dict[Graph, Graph] = {}
 
     # --- cotangents ----------------------------------------------------------------
@@ -233,6 +235,7 @@ class Sweep:
             tracers,
             live,
             equation.location,
+            self._poison,
         )
         for x, contribution in zip(equation.inputs, found, strict=True):
             if contribution is not None:
