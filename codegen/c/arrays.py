@@ -74,6 +74,8 @@ class Arrays:
     rooms: the parts of the workspace, in order.
     growing: names of the arrays that grow.
     swapped: names of those that change places: no pointer of theirs is restricted.
+    shared: names of those whose cells another name may mean, too: views, and their
+        bases; and those that change places.
     constant: names of those that may not be written.
     again: the rooms of arrays that are made in several places, by the statement.
     """
@@ -81,6 +83,7 @@ class Arrays:
     rooms: list[Room] = field(default_factory=list)
     growing: set[str] = field(default_factory=set)
     swapped: set[str] = field(default_factory=set)
+    shared: set[str] = field(default_factory=set)
     constant: set[str] = field(default_factory=set)
     again: dict[int, Room] = field(default_factory=dict)
 
@@ -113,13 +116,15 @@ def analyse(kernel: Kernel) -> Arrays:
         match stmt:
             case Grow(array=array):
                 arrays.growing.add(array.name)
-            case Swap(targets=targets):
-                arrays.swapped |= {array.name for array in targets}
+            case Swap(targets, sources):
+                arrays.swapped |= {array.name for array in (*targets, *sources)}
             case View(view=view, base=base) | Reshape(view=view, base=base):
+                arrays.shared |= {view.name, base.name}
                 if base.name in arrays.constant:
                     arrays.constant.add(view.name)
             case _:
                 pass
+    arrays.shared |= arrays.swapped
     known = {p.name for p in kernel.parameters if isinstance(p, Var)}
     known |= {size.name for size in entry_sizes(kernel)}
     made = Counter(

@@ -104,6 +104,15 @@ static inline bool tg_outside_i64(int64_t index, int64_t size)
 {
     return index < -size || index >= size;
 }""",
+    "any_order": """
+/* Whether a loop's sums may be added in any order, as vector instructions do: with
+   TG_SIMD, for compilers that are given -fopenmp-simd or the like. */
+#ifdef TG_SIMD
+#define TG_PRAGMA(text) _Pragma(#text)
+#define TG_ANY_ORDER(...) TG_PRAGMA(omp simd reduction(__VA_ARGS__))
+#else
+#define TG_ANY_ORDER(...)
+#endif""",
     "room": """
 /* The bytes of an array in the workspace: whole lines of 64. */
 static inline size_t tg_room(int64_t count, size_t item)

@@ -176,7 +176,7 @@ class _Printer:
         for pointer, result in zip(self._results, self._kernel.results, strict=True):
             writer.line(f"*{pointer} = {self._expressions.text(result)};")
         writer.line("return 0;")
-        head = signature(f"int {self._name}", [p.text for p in self._parameters])
+        head = signature(f"int {self._name}", list(map(self._text, self._parameters)))
         definition = "\n".join((*head, "{", *broken(self._body()), "}"))
         return Function(
             self._name,
@@ -189,6 +189,20 @@ class _Printer:
             frozenset(writer.routines),
             self._kernel.doc,
         )
+
+    def _text(self, parameter: Parameter) -> str:
+        """A parameter as defined: nothing overlaps an output, as the header says.
+
+        The header itself, which C++ may read, can't say it in code.
+        """
+        free = {
+            self._names.of(array.name)
+            for array in self._kernel.parameters
+            if isinstance(array, Array) and array.role == "output"
+            if array.name not in self._arrays.swapped
+        }
+        text = parameter.text
+        return text.replace("*", "*restrict ") if parameter.name in free else text
 
     def _body(self) -> list[str]:
         """The lines, with declarations of what they use."""

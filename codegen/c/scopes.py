@@ -14,6 +14,7 @@ compilers do better with names that live as long as they are needed, and so do r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from codegen.loop_ir import (
     Accumulate,
@@ -43,19 +44,30 @@ from codegen.loop_ir import (
 Position = tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Where a name is used, and whether it is given a value there, whatever it was."""
+
+    position: Position
+    makes: bool
+
+
 def declarations(
     body: Sequence[Stmt], results: Sequence[Expr]
 ) -> dict[tuple[int, int], list[str]]:
     """The names to declare before the statement at a place of a block."""
-    found: dict[str, list[Position]] = {}
-    for position, names in _mentions(body, ()):
-        for name in names:
-            found.setdefault(name, []).append(position)
+    found: dict[str, list[Mention]] = {}
+    for position, stmt in _positions(body, ()):
+        for name in _mentioned(stmt):
+            own = _makes(stmt, name)
+            found.setdefault(name, []).append(Mention(position, own))
     for name in _names(results):
-        found.setdefault(name, []).append(((id(body), len(body)),))
+        end = Mention(((id(body), len(body)),), False)
+        found.setdefault(name, []).append(end)
     places: dict[tuple[int, int], list[str]] = {}
-    for name, positions in found.items():
-        places.setdefault(_first(positions), []).append(name)
+    for name, mentions in found.items():
+        for place in _places(mentions, 0):
+            places.setdefault(place, []).append(name)
     return places
 
 
@@ -67,28 +79,46 @@ def read(body: Sequence[Stmt], results: Sequence[Expr]) -> set[str]:
     return names
 
 
-def _first(positions: Sequence[Position]) -> tuple[int, int]:
-    """The first place of the innermost common block of positions."""
-    depth = 0
-    while True:
-        here = {position[depth] for position in positions}
-        if len(here) > 1 or any(len(p) == depth + 1 for p in positions):
-            (block,) = {block for block, _ in here}
-            return block, min(place for _, place in here)
-        inner = {position[depth + 1][0] for position in positions}
-        if len(inner) > 1:  # the branches of an ``if``
-            return here.pop()
-        depth += 1
+def _places(mentions: Sequence[Mention], depth: int) -> list[tuple[int, int]]:
+    """Where to declare a name, from its mentions within one block at some depth.
+
+    In the block itself, before the first; or in each of the blocks inside, if every one
+    of them begins by giving it a value, so that none is handed from one to the next.
+    """
+    inner: dict[int, list[Mention]] = {}
+    for mention in mentions:
+        if len(mention.position) == depth + 1:
+            break
+        inner.setdefault(mention.position[depth + 1][0], []).append(mention)
+    else:
+        groups = list(inner.values())
+        if len(groups) == 1 or all(_begins(group, depth + 1) for group in groups):
+            return [place for group in groups for place in _places(group, depth + 1)]
+    block, _ = mentions[0].position[depth]
+    return [(block, min(mention.position[depth][1] for mention in mentions))]
 
 
-def _mentions(
+def _begins(mentions: Sequence[Mention], depth: int) -> bool:
+    """Whether a block gives a name a value before it reads any."""
+    first = mentions[0]
+    return first.makes and len(first.position) == depth + 1
+
+
+def _makes(stmt: Stmt, name: str) -> bool:
+    """Whether a statement gives a name a value that isn't made of its last."""
+    if not isinstance(stmt, Assign) or stmt.target.name != name:
+        return False
+    return name not in _names(expressions(stmt))
+
+
+def _positions(
     body: Sequence[Stmt], outer: Position
-) -> Iterator[tuple[Position, set[str]]]:
+) -> Iterator[tuple[Position, Stmt]]:
     for place, stmt in enumerate(body):
         position = (*outer, (id(body), place))
-        yield position, _mentioned(stmt)
+        yield position, stmt
         for block in blocks(stmt):
-            yield from _mentions(block, position)
+            yield from _positions(block, position)
 
 
 def _mentioned(stmt: Stmt) -> set[str]:

@@ -16,6 +16,7 @@ from codegen.c.expressions import ARITHMETIC, CTYPES, LOGICAL, SUM, Expressions
 from codegen.c.identifiers import PREFIX
 from codegen.c.layout import Page
 from codegen.c.library import call, failure
+from codegen.c.reductions import any_order
 from codegen.c.storage import Storage, bracketed, moved
 from codegen.expressions import signed
 from codegen.loop_ir import (
@@ -46,6 +47,7 @@ from codegen.loop_ir import (
     Var,
     View,
     While,
+    blocks,
     children,
     nested,
     walk,
@@ -276,9 +278,27 @@ class Writer:
                 advance = f"--{var}"
             case step:
                 advance = f"{var} {'+' if step > 0 else '-'}= {abs(step)}"
+        self._free_order(stmt)
         self.line(f"for (int64_t {var} = {low}; {test}; {advance}) {{")
         self._inside(stmt.body)
         self.line("}")
+
+    def _free_order(self, stmt: For) -> None:
+        """Say which sums of a loop may be added in any order."""
+        blocks_inside = {id(stmt.body)} | {
+            id(block) for inner in walk(stmt.body) for block in blocks(inner)
+        }
+        own = {
+            name
+            for (block, _), names in self._places.items()
+            if block in blocks_inside
+            for name in names
+        }
+        sums = any_order(stmt, own, self._arrays.shared)
+        for symbol in sorted(set(sums.values())):
+            names = [self.names.of(n) for n, s in sums.items() if s == symbol]
+            self.expressions.helpers.add("any_order")
+            self.line(f"{PREFIX.upper()}ANY_ORDER({symbol}:{', '.join(names)})")
 
     def _fixed(self, bound: Expr, body: Sequence[Stmt]) -> bool:
         """Whether a loop's body can't change its bound, which counts at entry."""

@@ -61,8 +61,9 @@ def export_c(
     """Write functions as C99: ``name.c``, ``name.h``, and a shared library if wanted.
 
     The C computes what the compiled Python does, to the last bit where the maths has
-    fused multiply-adds in both (``march="native"``, "x86-64-v3"). But sums run in
-    order, where compiled Python may add in any, and matrix products and factorisations
+    fused multiply-adds in both (``march="native"``, "x86-64-v3"). But sums may be added
+    in any order: by vector instructions where the compiler is given ``-DTG_SIMD
+    -fopenmp-simd``, as it is here, else as written. Matrix products and factorisations
     are plain loops, which agree with BLAS and LAPACK to rounding.
 
     Args:
