@@ -548,9 +548,25 @@ def test_a_longer_global_list_is_noticed(monkeypatch):
 
 
 def test_arrays_made_while_tracing_are_constants():
-    recorded = traced(lambda x: x * np.linspace(0.0, 1.0, 3), X)
+    recorded = traced(lambda x: x[0] * np.linspace(0.0, 1.0, 100), X)
     assert len(recorded.captures) == 1
-    np.testing.assert_array_equal(rerun(recorded, X), X * [0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(rerun(recorded, X), X[0] * np.linspace(0.0, 1.0, 100))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: np.zeros(1000),
+        lambda: np.eye(3),
+        lambda: np.full((2, 2), np.nan),
+        lambda: np.array([0.0, -0.0]),
+    ],
+)
+def test_simple_arrays_made_while_tracing_are_written_out(make):
+    recorded = traced(lambda x: x[0] + make(), X)
+    assert not recorded.captures
+    found, expected = rerun(recorded, X), X[0] + make()
+    assert found.tobytes() == expected.tobytes()
 
 
 def test_functions_without_source_run_natively(monkeypatch):

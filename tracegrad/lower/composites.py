@@ -9,6 +9,7 @@ is a value of its own that can be written to an output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ from tracegrad.primitives.elementwise import multiply
 from tracegrad.primitives.rearrange import simplify
 from tracegrad.primitives.structural import dims, expand, reduce_sum, transpose
 from tracegrad.traces.tracer import Tracer
+
+SMALL_PRODUCT = 64
+"""The multiplications up to which a product of known sizes is written as loops."""
 
 # A result's own array: the same elements again.
 copy = Primitive(
@@ -91,10 +95,18 @@ def _replaced(equation: Equation) -> bool:
         case table.Reduction():
             return not params["axes"]
         case table.Library("dot"):
-            return equation.outputs[0].type.dtype not in FLOATS
+            return equation.outputs[0].type.dtype not in FLOATS or _is_small(equation)
         case table.Library("argsort"):
             return bool(params["axis"] != equation.outputs[0].type.ndim - 1)
     return False
+
+
+def _is_small(equation: Equation) -> bool:
+    """Whether a product takes no longer as loops than the call of BLAS alone."""
+    a, b = (operand.type.shape for operand in equation.inputs)
+    sizes = [size.value for size in (*a, *b[1:])]
+    known = [size for size in sizes if size is not None]
+    return len(known) == len(sizes) and math.prod(known) <= SMALL_PRODUCT
 
 
 def _expanded(
@@ -177,7 +189,7 @@ def _rewritten(equation: Equation, inputs: Sequence[Tracer]) -> Tracer:
 
 
 def _product(a: Tracer, b: Tracer) -> Tracer:
-    """A matrix product of integers, which BLAS doesn't have."""
+    """A matrix product as loops: one of integers, which BLAS lacks, or a small one."""
     rank = len(dims(a)) + len(dims(b)) - 1
     shape = (*dims(a), *dims(b)[1:])
     inner = len(dims(a)) - 1

@@ -33,6 +33,7 @@ from tracegrad.lower.scalars import Scalars
 from tracegrad.lower.scopes import Scopes
 from tracegrad.lower.sizes import Facts, Sizes
 from tracegrad.lower.tidy import tidy
+from tracegrad.lower.tiles import tiled
 
 _LETTERS = ("n", "m", "k", "d", "h", "c", "q", "r")
 _RELATIONS = {
@@ -75,6 +76,7 @@ def lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
 
 def _lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     facts = Facts(assumptions)
+    graph = tiled(graph)
     program = is_program(graph)
     if program:
         graph = expanded_copy(graph, assumptions)

@@ -37,6 +37,8 @@ from tracegrad.lower.access import (
     variable,
     window,
 )
+from tracegrad.lower.tiles import tiles, windows
+from tracegrad.primitives.structural import concatenate
 
 Kind: TypeAlias = Literal[
     "store",
@@ -138,6 +140,7 @@ class Check:
 # --- what is materialised ----------------------------------------------------------
 
 _OF_ROWS = frozenset({"argsort", "searchsorted", "searchsorted_right"})
+JOINED = (concatenate, tiles)
 _OWN_LOOPS = (table.Reduction, table.Loop, table.Library)
 
 
@@ -152,7 +155,7 @@ def has_own_loop(equation: Equation) -> bool:
     """Whether an equation is computed by a loop nest or call of its own."""
     return (
         isinstance(equation.primitive.lower, _OWN_LOOPS)
-        or equation.primitive.name == "concatenate"
+        or equation.primitive in JOINED
         or strided_pad(equation)
         or (equation.primitive.name == "reshape" and not unit_reshape(equation))
     )
@@ -344,7 +347,7 @@ def _roots(equation: Equation) -> list[Root]:
             return [_scan(equation, value)]
         case _ if name in ("argmax", "argmin"):
             return [_position(equation, value)]
-        case _ if name == "concatenate":
+        case _ if equation.primitive in JOINED:
             return list(_parts(equation, value))
         case _ if name in ("scatter_add", "place"):
             made = _scatter if name == "scatter_add" else _place
@@ -376,6 +379,13 @@ def uniform(operand: Operand) -> Operand | None:
 
 def _extents(shape: tuple[Dim, ...]) -> tuple[Extent, ...]:
     return tuple(Extent(size) for size in shape)
+
+
+def _points(shape: tuple[Dim, ...]) -> tuple[tuple[Extent, ...], Indices]:
+    """Loops over a shape, and the index into it; an axis of one element has no loop."""
+    extents = _extents(tuple(size for size in shape if size != ONE))
+    levels = iter(identity(len(extents)))
+    return extents, tuple(Fixed(ZERO) if s == ONE else next(levels) for s in shape)
 
 
 def _reduction(equation: Equation, value: Value) -> Root:
@@ -432,15 +442,10 @@ def _scatter(equation: Equation, value: Value) -> Root:
 
 def _parts(equation: Equation, value: Value) -> Iterator[Root]:
     """A store per operand of a concatenation, each to its window."""
-    start, axis = Dim.constant(0), equation.params["axis"]
-    for part in equation.inputs:
-        shape = part.type.shape
-        index = identity(len(shape))
-        target = tuple(
-            shift(own, start, 1) if k == axis else own for k, own in enumerate(index)
-        )
-        yield Root("part", value, value, part, _extents(shape), index, target)
-        start = start + shape[axis]
+    for part, starts in windows(equation):
+        extents, index = _points(part.type.shape)
+        target = tuple(shift(own, at, 1) for own, at in zip(index, starts, strict=True))
+        yield Root("part", value, value, part, extents, index, target)
 
 
 def _place(equation: Equation, value: Value) -> Root:

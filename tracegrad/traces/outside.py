@@ -24,6 +24,7 @@ from tracegrad.ir.graph import Builder, Graph, Operand
 from tracegrad.ir.shapes import shape_of
 from tracegrad.ir.types import ArrayType, dtype_of
 from tracegrad.traces.inputs import Leaf, describe, identifier, input_tracer
+from tracegrad.traces.literals import written_out
 from tracegrad.traces.memory import Foreign, mark
 from tracegrad.traces.tracer import Tracer
 
@@ -198,8 +199,11 @@ class Outside:
         return (tuple if isinstance(value, tuple) else list)(items.values())
 
     def constant(self, builder: Builder, array: Any) -> Operand:
-        """A hidden input for an array that the trace itself computed."""
+        """An array that the trace itself computed: written out, or a hidden input."""
         content = np.array(array, order="C")
+        written = written_out(builder, content)
+        if written is not None:
+            return written
         dtype = dtype_of(content.dtype)
         key = ("constant", dtype, content.shape, content.tobytes())
         if key not in self._arrays:

@@ -11,6 +11,7 @@ from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
 from tracegrad.transforms.licm import licm
 from tracegrad.transforms.order import forwards
+from tracegrad.transforms.pads import join_pads
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.rotate import rotate
 
@@ -32,6 +33,7 @@ OPTIMISE: tuple[Pass, ...] = (
     rotate,
     cse,
     licm,
+    join_pads,
     results_in_place,
     dce,
 )
