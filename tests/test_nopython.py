@@ -134,6 +134,38 @@ def test_exceptions_of_the_function():
         call(-1.0)
 
 
+def test_sizes_that_a_function_insists_on_are_found():
+    @grad
+    def fit(theta, y, w):
+        a, b, c = theta[:3]
+        matrix = theta[3:].reshape(2, 2)
+        e = 0.0
+        for i in range(2, len(y)):
+            e += w[5] * (y[i] - a * y[i - 1] - b * y[i - 2] + c) ** 2
+        return e + np.sum(matrix @ w[:2])
+
+    @numba.njit
+    def call(theta, y, w):
+        return fit(theta, y, w)
+
+    theta, y, w = np.arange(7.0), np.sin(np.arange(9.0)), np.arange(1.0, 7.0)
+    np.testing.assert_array_equal(call(theta, y, w), fit(theta, y, w))
+
+
+def test_a_function_that_takes_no_sizes_says_so():
+    @grad
+    def fit(x):
+        (a,) = x[:2]
+        return a
+
+    @numba.njit
+    def call(x):
+        return fit(x)
+
+    with pytest.raises(TypingError, match="no sizes were found"):
+        call(np.ones(3))
+
+
 REFUSED = {
     "a list": (grad(lambda x: x[0] ** 2), ([1.0],), "list"),
     "a bool": (grad(lambda x, s: x if s else -x), (1.0, True), "True or False itself"),

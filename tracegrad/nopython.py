@@ -37,12 +37,13 @@ from codegen.nopython import (
     guarded,
 )
 from tracegrad import pytree
-from tracegrad.errors import ArgumentError, TracingError
+from tracegrad.errors import ArgumentError, ShapeError, TracingError
 from tracegrad.ir.shapes import Shape
 from tracegrad.printed import Scope
 from tracegrad.specialisation import Specialisation
 from tracegrad.traces.inputs import identifier
 from tracegrad.traces.source import Output
+from tracegrad.traces.unmet import wanted
 
 _SIZE = 4  # of examples; which sizes must agree is guarded
 _INDENT = "    "
@@ -125,7 +126,7 @@ class _Writer:
         bound = signature.bind_partial()
         bound.arguments.update(examples)
         paths = pytree.paths(pytree.structure((bound.args, bound.kwargs)))
-        specs = self._function.fitting(bound.args, bound.kwargs)
+        specs = _specialisations(self._function, bound.args, bound.kwargs)
         results = [self._candidate(spec, paths) for spec in specs]
         if any(result != results[0] for result in results):
             raise TracingError(
@@ -254,6 +255,35 @@ def _display(nest: Any) -> tuple[str, ArgumentType]:
     parts = [_display(item) for item in nest]
     text = "".join(f"{text}, " for text, _ in parts)
     return f"({text})", Items(tuple, tuple(type_ for _, type_ in parts))
+
+
+def _specialisations(
+    function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[Specialisation]:
+    """Those for arguments of such types; the sizes are changed until one is traced.
+
+    Raises:
+        TracingError: if no sizes are found that the function accepts.
+    """
+    leaves, tree = pytree.flatten((args, kwargs))
+    tried: set[tuple[int, int]] = set()
+    while True:
+        args, kwargs = pytree.unflatten(tree, leaves)
+        try:
+            return function.fitting(args, kwargs)
+        except (ValueError, IndexError, ShapeError) as error:
+            axes = [a for a in wanted(error) if (a.leaf, a.axis) not in tried]
+            if not axes:
+                raise TracingError(
+                    f"no sizes were found with which it runs: {error}",
+                    todo="Call it once from Python, with arguments as they will be, "
+                    "before the function that calls it is compiled.",
+                ) from error
+        first = axes[0]
+        tried.add((first.leaf, first.axis))
+        shape = list(leaves[first.leaf].shape)
+        shape[first.axis] = first.size
+        leaves[first.leaf] = np.ones(shape, leaves[first.leaf].dtype)
 
 
 def _example(type_: ArgumentType) -> Any:

@@ -251,6 +251,8 @@ class Assumptions:
     known: dict[str, Dim] = field(default_factory=dict)
     guards: dict[Guard, None] = field(default_factory=dict)
     prover: Callable[[Dim], bool] | None = None
+    unmet: Guard | None = None
+    """The last thing asked of sizes that the example call does not fulfil."""
 
     def hint(self, size: Dim) -> int:
         """The size in the example call; some large number if it varies in a loop."""
@@ -290,7 +292,10 @@ class Assumptions:
             return True
         if self.varies(left - right):
             return self._same_throughout(left, right)
-        if (left - right).value is not None or self.hint(left - right) != 0:
+        if (left - right).value is not None:
+            return False
+        if self.hint(left - right) != 0:
+            self.unmet = Guard(left, "==", right)
             return False
         shared = _shared_factor(left - right)
         if self.hint(shared) != 0:  # a*n == a*m: that n == m says more, and is solved
@@ -312,6 +317,8 @@ class Assumptions:
                 return False
             raise _undecided(left, right, "is at least")
         truth = self.hint(difference) >= 0
+        if not truth:
+            self.unmet = Guard(left, ">=", right)
         self.assume(left, ">=" if truth else "<", right)
         return truth
 
@@ -331,6 +338,8 @@ class Assumptions:
         if self.varies(difference):
             return self._same_throughout(left, right)
         truth = self.hint(difference) == 0
+        if not truth:
+            self.unmet = Guard(left, "==", right)
         self.assume(left, "==" if truth else "!=", right)
         return truth
 

@@ -32,6 +32,7 @@ from tracegrad.traces.overlaps import exclusive
 from tracegrad.traces.scope import Machine, running
 from tracegrad.traces.stores import copied
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.unmet import noting
 from tracegrad.traces.views import View
 
 
@@ -188,7 +189,7 @@ def _trace_once(
             outside.enter(leaf.value, leaf.name)
             arguments.append(leaf.value)
     args, kwargs = pytree.unflatten(tree, arguments)
-    with assuming(assumptions), running(machine):
+    with assuming(assumptions), running(machine), noting(leaves, assumptions):
         returned = machine.call(function, *args, **kwargs)
         outputs, out_tree = _outputs(machine, graph, returned)
         written = _written(memory, graph, arguments)
