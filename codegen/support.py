@@ -43,17 +43,42 @@ def checked(index: Any, size: Any) -> Any:
     return index
 
 
-@njit(error_model="numpy")
-def grown(array: Any, size: Any) -> Any:
+@intrinsic
+def grown(typing: Any, array: Any, size: Any) -> Any:
     """A larger copy of a C-contiguous array: twice a size along the first axis.
 
-    Copied by a loop: a slice assignment takes Numba a second to compile.
+    What is new is zero. Written in Python, it takes Numba 0.4 s to compile.
     """
-    larger = np.zeros((2 * size, *array.shape[1:]), array.dtype)
-    cells, copies = array.reshape(-1), larger.reshape(-1)
-    for k in range(cells.size):
-        copies[k] = cells[k]
-    return larger
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        make = _ARRAYS.make_array(array)
+        old, larger = make(context, builder, args[0]), make(context, builder)
+        shape = _TUPLES.unpack_tuple(builder, old.shape, array.ndim)
+        shape[0] = builder.mul(args[1], args[1].type(2))
+        strides = _strides(builder, old.itemsize, shape)
+        filled = builder.mul(old.nitems, old.itemsize)
+        taken = builder.mul(shape[0], strides[0])
+        align = types.uint32, context.get_preferred_array_alignment(array.dtype)
+        meminfo = context.nrt.meminfo_alloc_aligned(
+            builder, taken, context.get_constant(*align)
+        )
+        data = context.nrt.meminfo_data(builder, meminfo)
+        _TUPLES.raw_memcpy(builder, data, old.data, filled, filled.type(1))
+        rest = builder.gep(data, [filled])
+        _TUPLES.memset(builder, rest, builder.sub(taken, filled), 0)
+        _ARRAYS.populate_array(
+            larger,
+            data=builder.bitcast(data, larger.data.type),
+            shape=shape,
+            strides=strides,
+            itemsize=old.itemsize,
+            meminfo=meminfo,
+        )
+        return _REFERENCES.impl_ret_new_ref(
+            context, builder, array, larger._getvalue()
+        )
+
+    return array(array, types.intp), generate
 
 
 @intrinsic
@@ -72,9 +97,7 @@ def carve(typing: Any, arena: Any, start: Any, shape: Any, dtype: Any) -> Any:
         sizes = _TUPLES.unpack_tuple(builder, args[2], rank) if many else [args[2]]
         kind = context.get_data_type(dtype.dtype)
         item = context.get_constant(types.intp, context.get_abi_sizeof(kind))
-        strides = [item]
-        for size in sizes[:0:-1]:
-            strides.insert(0, builder.mul(strides[0], size))
+        strides = _strides(builder, item, sizes)
         array = _ARRAYS.make_array(result)(context, builder)
         first = builder.gep(memory.data, [args[1]])
         _ARRAYS.populate_array(
@@ -91,3 +114,11 @@ def carve(typing: Any, arena: Any, start: Any, shape: Any, dtype: Any) -> Any:
         )
 
     return result(arena, start, shape, dtype), generate
+
+
+def _strides(builder: Any, item: Any, sizes: list[Any]) -> list[Any]:
+    """The strides of a C-contiguous array, in bytes."""
+    strides = [item]
+    for size in sizes[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], size))
+    return strides

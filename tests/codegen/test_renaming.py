@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from codegen.errors import IRError
 from codegen.jit import Options, build
@@ -22,6 +23,7 @@ from codegen.loop_ir import (
 )
 from codegen.plain import plain_function
 from codegen.printer import print_python
+from codegen.support import grown
 from codegen.verifier import verify
 from tests.codegen.building import AT, N, add, array, op, up_to
 
@@ -75,6 +77,21 @@ def test_renaming(on):
         y = np.empty(9)
         function(x, y)
         np.testing.assert_array_equal(y, expected(x))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (0, 2)])
+def test_growth_keeps_rows_and_adds_zeros(shape, dtype):
+    array = np.ones(shape, dtype)
+    larger = grown_twice(array, 5)
+    assert larger.shape == (20, *shape[1:])
+    np.testing.assert_array_equal(larger[: shape[0]], array)
+    assert not larger[shape[0] :].any()
+
+
+@njit
+def grown_twice(array, size):
+    return grown(grown(array, size), 2 * size)
 
 
 def test_text():

@@ -19,6 +19,7 @@ from codegen.loop_ir import Array, Check, DType, Expr, Kernel, Op, Size, Stmt, V
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Assumptions, Dim, Guard, Shape, assuming
 from tracegrad.lower import element
+from tracegrad.lower.arena import share_workspace
 from tracegrad.lower.buffers import Buffer, allocate, whole
 from tracegrad.lower.cluster import plan
 from tracegrad.lower.coalesce import coalesce
@@ -108,6 +109,7 @@ def _lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     body = jam(body, names)
     if program:
         body = polish(coalesce(body, results))
+    body = share_workspace(body)
     checks = entry.checks()
     fixed = [*entry.taken, name]
     final, values = finish(named_once([*checks, *body]), results, fixed)

@@ -1,0 +1,36 @@
+"""Scratch arrays join the workspace if a kernel has one anyway.
+
+Numba takes 50 to 90 ms to compile the first ``np.empty`` of each rank, and checks and
+frees at each call; a slice of the workspace takes it 6 ms, and nothing at a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from codegen.loop_ir import Allocate, Grow, Stmt, walk
+from tracegrad.lower.rewrite import Rewrite
+from tracegrad.lower.state import at_entry
+
+
+def share_workspace(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
+    """A kernel's statements, its scratch in the workspace where that can be.
+
+    Not arrays that are allocated again and again, grow, or have sizes that only the
+    program finds out.
+    """
+    stmts = tuple(walk(tuple(body)))
+    allocated = [stmt.array for stmt in stmts if isinstance(stmt, Allocate)]
+    if not any(array.role == "workspace" for array in allocated):
+        return tuple(body)
+    grows = {stmt.array.name for stmt in stmts if isinstance(stmt, Grow)}
+    moved = {
+        stmt.array.name: replace(stmt.array, role="workspace")
+        for stmt in body
+        if isinstance(stmt, Allocate)
+        and stmt.array.role == "local"
+        and stmt.array.name not in grows
+        and at_entry(stmt.array.shape)
+    }
+    return Rewrite(arrays=moved).block(body)
