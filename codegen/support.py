@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, imputils
@@ -74,9 +73,7 @@ def grown(typing: Any, array: Any, size: Any) -> Any:
             itemsize=old.itemsize,
             meminfo=meminfo,
         )
-        return _REFERENCES.impl_ret_new_ref(
-            context, builder, array, larger._getvalue()
-        )
+        return _REFERENCES.impl_ret_new_ref(context, builder, array, larger._getvalue())
 
     return array(array, types.intp), generate
 
@@ -99,7 +96,7 @@ def carve(typing: Any, arena: Any, start: Any, shape: Any, dtype: Any) -> Any:
         item = context.get_constant(types.intp, context.get_abi_sizeof(kind))
         strides = _strides(builder, item, sizes)
         array = _ARRAYS.make_array(result)(context, builder)
-        first = builder.gep(memory.data, [args[1]])
+        first = _apart(builder, builder.gep(memory.data, [args[1]]))
         _ARRAYS.populate_array(
             array,
             data=builder.bitcast(first, array.data.type),
@@ -114,6 +111,27 @@ def carve(typing: Any, arena: Any, start: Any, shape: Any, dtype: Any) -> Any:
         )
 
     return result(arena, start, shape, dtype), generate
+
+
+def _apart(builder: Any, pointer: Any) -> Any:
+    """A pointer to memory that no other pointer reaches, as LLVM shall know.
+
+    Otherwise it tests before each loop that it vectorises whether the slices of one
+    arena overlap. Only what a function returns can be said to be apart, so this calls
+    one, which LLVM must neither inline nor see through.
+    """
+    name = "codegen.apart"
+    function = builder.module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(pointer.type, [pointer.type])
+        function = ir.Function(builder.module, kind, name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        function.attributes.add("nounwind")
+        function.return_value.add_attribute("noalias")
+        body = ir.IRBuilder(function.append_basic_block())
+        body.ret(function.args[0])
+    return builder.call(function, [pointer])
 
 
 def _strides(builder: Any, item: Any, sizes: list[Any]) -> list[Any]:

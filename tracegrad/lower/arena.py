@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codegen.loop_ir import Allocate, Grow, Stmt, walk
+from codegen.loop_ir import Allocate, Expr, Grow, Stmt, walk
 from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.state import at_entry
 
 
-def share_workspace(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
-    """A kernel's statements, its scratch in the workspace where that can be.
+def share_workspace(
+    body: Sequence[Stmt], results: Sequence[Expr]
+) -> tuple[tuple[Stmt, ...], tuple[Expr, ...]]:
+    """A kernel's statements and results, its scratch in the workspace if that can be.
 
     Not arrays that are allocated again and again, grow, or have sizes that only the
     program finds out.
@@ -23,7 +25,7 @@ def share_workspace(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
     stmts = tuple(walk(tuple(body)))
     allocated = [stmt.array for stmt in stmts if isinstance(stmt, Allocate)]
     if not any(array.role == "workspace" for array in allocated):
-        return tuple(body)
+        return tuple(body), tuple(results)
     grows = {stmt.array.name for stmt in stmts if isinstance(stmt, Grow)}
     moved = {
         stmt.array.name: replace(stmt.array, role="workspace")
@@ -33,4 +35,5 @@ def share_workspace(body: Sequence[Stmt]) -> tuple[Stmt, ...]:
         and stmt.array.name not in grows
         and at_entry(stmt.array.shape)
     }
-    return Rewrite(arrays=moved).block(body)
+    rewrite = Rewrite(arrays=moved)
+    return rewrite.block(body), tuple(map(rewrite.expr, results))

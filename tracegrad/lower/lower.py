@@ -109,10 +109,10 @@ def _lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
     body = jam(body, names)
     if program:
         body = polish(coalesce(body, results))
-    body = share_workspace(body)
+    shared, shown = share_workspace(body, results)
     checks = entry.checks()
     fixed = [*entry.taken, name]
-    final, values = finish(named_once([*checks, *body]), results, fixed)
+    final, values = finish(named_once([*checks, *shared]), shown, fixed)
     kernel = Kernel(name, (*entry.parameters, *arrays.values()), final, values)
     return Lowered(kernel, tuple(outputs))
 
