@@ -9,49 +9,23 @@ load only what you would import.
 from __future__ import annotations
 
 import builtins
-import collections
 import ctypes
 import hashlib
 import json
-import operator
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tracegrad.errors import ArgumentError, LibraryError
+from tracegrad.native_values import Parameter, builder, spread
 
 ABI = 1
 """The version of the calling convention that this loader speaks."""
 
-Nest: TypeAlias = Any
-_CTYPES: dict[str, Any] = {
-    "float64": ctypes.c_double,
-    "float32": ctypes.c_float,
-    "int64": ctypes.c_int64,
-    "int32": ctypes.c_int32,
-    "bool": ctypes.c_bool,
-}
-_SCALARS = {kind: np.dtype(name).type for name, kind in _CTYPES.items()}
-_NUMBERS: dict[str, Callable[[Any], Any]] = {
-    "float64": float,
-    "float32": float,
-    "int64": operator.index,
-    "int32": operator.index,
-    "bool": bool,
-}
-_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "floor_divide": operator.floordiv,
-    "remainder": operator.mod,
-    "maximum": max,
-    "minimum": min,
-}
 _ERRORS = {"LinAlgError": np.linalg.LinAlgError}
 
 
@@ -154,13 +128,12 @@ class Library:
             title: NativeFunction(title, about, library, statuses)
             for title, about in description["functions"].items()
         }
+        for title, function in self._functions.items():
+            vars(self).setdefault(title, function)
 
     def __getattr__(self, name: str) -> NativeFunction:
-        """A function by its name."""
-        try:
-            return self.__dict__["_functions"][name]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(f"the library has no function {name!r}") from None
+        """A function by its name: of those there are, each is an attribute."""
+        raise AttributeError(f"the library has no function {name!r}")
 
     def __iter__(self) -> Iterator[str]:
         """The names of the functions."""
@@ -194,19 +167,27 @@ class NativeFunction:
         self.__doc__ = about.get("doc")
         self.capacity = 1024
         self._statuses = statuses
-        self._parameters = [_Parameter(p) for p in about["parameters"]]
+        # Inputs, then sizes, outputs, and the workspace: C takes them in this order.
+        self._parameters = [Parameter(p) for p in about["parameters"]]
         self._inputs = [p for p in self._parameters if p.kind == "input"]
         names = [p.name for p in self._inputs]
         plain = [{"name": name, "nest": k} for k, name in enumerate(names)]
         self._arguments = about.get("arguments", plain)
         self.parameters = tuple(a["name"] for a in self._arguments)
+        nests = [argument["nest"] for argument in self._arguments]
+        self._plain = nests == list(range(len(self._inputs)))
+        self._lengths = [
+            p.name for p in self._parameters if p.kind in ("size", "capacity")
+        ]
         self._outputs = [p for p in self._parameters if p.kind == "output"]
+        self._takes = [p.taker() for p in self._inputs]
+        self._makers = [(p.name, p.maker(), p.place) for p in self._outputs]
         nest = {"tuple": [p.name for p in self._outputs]}
-        self._results = about.get("results", nest)
+        numbers = {p.name: p.ctype for p in self._outputs if p.shape is None}
+        self._result = builder(about.get("results", nest), numbers)
         self._exclusive = about.get("exclusive", [])
         self._written = about.get("written", [])
         self._call = getattr(library, about["symbol"])
-        self._call.argtypes = [p.ctype for p in self._parameters]
         self._call.restype = ctypes.c_int
         self._work_size = None
         if about["workspace"]:
@@ -229,14 +210,19 @@ class NativeFunction:
             ArgumentError: if an argument doesn't fit.
             Exception: whatever the original function raises, with its line.
         """
-        leaves: list[Any] = [None] * len(self._inputs)
-        given = self._bound(args, kwargs)
-        for argument, value in zip(self._arguments, given, strict=True):
-            _take(argument["nest"], value, leaves, argument["name"])
-        values = self._prepared(leaves)
+        if self._plain and not kwargs and len(args) == len(self._inputs):
+            leaves: Sequence[Any] = args
+        else:
+            leaves = self._leaves(args, kwargs)
+        if self._exclusive:
+            self._refuse_shared(leaves)
+        sizes: dict[str, Any] = {}
+        inputs = []
+        for take, leaf in zip(self._takes, leaves, strict=True):
+            inputs.append(take(leaf, sizes))
         capacity = self.capacity
         while True:
-            status, outputs = self._run(values, capacity)
+            status, outputs = self._run(inputs, sizes, capacity)
             if not status:
                 break
             if self._statuses[status - 1]["kind"] != "capacity":
@@ -244,9 +230,19 @@ class NativeFunction:
             capacity *= 2
         for leaf, output in self._written:  # as the function itself would have done
             np.copyto(leaves[leaf], outputs[output])
-        return _nested(self._results, outputs)
+        return self._result(outputs)
 
     # --- arguments -----------------------------------------------------------------
+
+    def _leaves(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
+        """A value for each input."""
+        given = self._bound(args, kwargs)
+        if self._plain:
+            return given
+        leaves: list[Any] = [None] * len(self._inputs)
+        for argument, value in zip(self._arguments, given, strict=True):
+            spread(argument["nest"], value, leaves, argument["name"])
+        return leaves
 
     def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
         """A value for each argument."""
@@ -269,127 +265,42 @@ class NativeFunction:
                 given[argument["name"]] = argument["default"]
         return [given[name] for name in names]
 
-    def _prepared(self, leaves: list[Any]) -> dict[str, Any]:
-        """The inputs by name as C takes them, and the sizes they have."""
-        values: dict[str, Any] = {}
-        for parameter, leaf in zip(self._inputs, leaves, strict=True):
-            if parameter.shape is None:
-                values[parameter.name] = parameter.number(leaf)
-            else:
-                array = values[parameter.name] = parameter.array(leaf)
-                parameter.measure(array, values)
+    def _refuse_shared(self, leaves: Sequence[Any]) -> None:
+        """Refuse arrays that overlap one that is written."""
+        values = {
+            p.name: np.asarray(x) for p, x in zip(self._inputs, leaves, strict=True)
+        }
         for first, second in self._exclusive:
             if np.may_share_memory(values[first], values[second]):
                 raise ArgumentError(
                     f"{first} and {second} share memory, and {first} is written.",
                     todo="Pass copies.",
                 )
-        return values
 
     # --- the call ------------------------------------------------------------------
 
     def _run(
-        self, values: Mapping[str, Any], capacity: int
+        self, inputs: list[Any], sizes: Mapping[str, Any], capacity: int
     ) -> tuple[int, dict[str, Any]]:
-        """Call it; its status, and the outputs by name."""
+        """Call it; its status, and the outputs by name.
+
+        What C is given are ctypes objects of the right kind already: to have ctypes
+        convert numbers by ``argtypes`` costs as much as the rest of its call.
+        """
+        arguments = inputs.copy()
+        for name in self._lengths:
+            arguments.append(ctypes.c_int64(sizes.get(name, capacity)))
         outputs: dict[str, Any] = {}
-        for parameter in self._outputs:
-            outputs[parameter.name] = parameter.empty(values)
-        arena = None
-        if self._work_size is not None:
-            counts = [values.get(name, capacity) for name in self._counts]
-            arena = _take_arena(self._work_size(*counts))
-        arguments: list[Any] = []
-        for parameter in self._parameters:
-            if parameter.kind == "workspace":
-                arguments.append(arena)
-            elif parameter.kind == "output":
-                arguments.append(_pointer(outputs[parameter.name]))
-            elif parameter.kind == "capacity":
-                arguments.append(capacity)
-            elif parameter.shape is None:
-                arguments.append(values[parameter.name])
-            else:
-                arguments.append(_pointer(values[parameter.name]))
-        status: int = self._call(*arguments)
-        if arena is not None:
-            _ARENAS.free.append(arena)
+        for name, make, place in self._makers:
+            output = outputs[name] = make(sizes)
+            arguments.append(place(output))
+        if self._work_size is None:
+            return self._call(*arguments), outputs
+        counts = [sizes.get(name, capacity) for name in self._counts]
+        arena = _take_arena(self._work_size(*counts))
+        status: int = self._call(*arguments, arena)
+        _ARENAS.free.append(arena)
         return status, outputs
-
-
-class _Parameter:
-    """A parameter of a C function, and what it makes of a value."""
-
-    def __init__(self, about: Mapping[str, Any]) -> None:
-        self.kind: str = about["kind"]
-        self.name: str = about["name"]
-        self.shape: list[Any] | None = about["shape"]
-        self._title: str = about["dtype"]
-        self._dtype = np.dtype(self._title)
-        by_value = self.shape is None and self.kind not in ("output", "workspace")
-        self.ctype = _CTYPES[self._title] if by_value else ctypes.c_void_p
-        self.counts = by_value and self._title == "int64"
-
-    def number(self, value: Any) -> Any:
-        """A number that C takes by value."""
-        try:
-            return _NUMBERS[self._title](value)
-        except TypeError:
-            kind = type(value).__name__
-            raise ArgumentError(
-                f"{self.name} is a {kind}, where a {self._title} is needed."
-            ) from None
-
-    def array(self, value: Any) -> Any:
-        """An array that C can read: contiguous, aligned, of exactly this dtype."""
-        if isinstance(value, np.ndarray):
-            if value.dtype != self._dtype:
-                raise ArgumentError(
-                    f"{self.name} is {value.dtype}, and the library was built for "
-                    f"{self._title}.",
-                    todo=f"Pass {self.name}.astype({self._title!r}).",
-                )
-            flags = value.flags
-            if flags.c_contiguous and flags.aligned and value.dtype.isnative:
-                return value
-        return np.require(value, self._dtype, ("C", "A"))
-
-    def measure(self, array: Any, sizes: dict[str, Any]) -> None:
-        """Bind the sizes of an array's axes; what is bound already must agree."""
-        wanted = self.shape or ()
-        if array.ndim != len(wanted):
-            raise ArgumentError(
-                f"{self.name} has {array.ndim} axes, and needs {len(wanted)}."
-            )
-        for axis, (size, found) in enumerate(zip(wanted, array.shape, strict=True)):
-            if isinstance(size, str):
-                size = sizes.setdefault(size, found)
-            elif isinstance(size, list):
-                size = _evaluated(size, sizes)
-            if size != found:
-                raise ArgumentError(
-                    f"{self.name}.shape[{axis}] is {found}, where {size} is needed."
-                )
-
-    def empty(self, sizes: Mapping[str, Any]) -> Any:
-        """A new output: an array, or a place for one number."""
-        if self.shape is None:
-            return _CTYPES[self._title]()
-        return np.empty([_evaluated(n, sizes) for n in self.shape], self._dtype)
-
-
-def _evaluated(size: Any, sizes: Mapping[str, Any]) -> int:
-    """A length: a number, a name, or ``[operation, left, right]``."""
-    if isinstance(size, int):
-        return size
-    if isinstance(size, str):
-        length: int = sizes[size]
-        return length
-    return _ARITHMETIC[size[0]](*(_evaluated(item, sizes) for item in size[1:]))
-
-
-def _pointer(value: Any) -> Any:
-    return value.ctypes.data if isinstance(value, np.ndarray) else ctypes.byref(value)
 
 
 def _error(status: Mapping[str, Any]) -> Exception:
@@ -405,55 +316,6 @@ def _error(status: Mapping[str, Any]) -> Exception:
     kind = _ERRORS.get(status["kind"]) or getattr(builtins, status["kind"])
     error: Exception = kind(message)
     return error
-
-
-# --- nests -------------------------------------------------------------------------
-
-
-def _take(nest: Nest, value: Any, leaves: list[Any], name: str) -> None:
-    """Put the leaves of a nested argument in their places."""
-    if nest is None:
-        return
-    if isinstance(nest, int):
-        leaves[nest] = value
-        return
-    if "tuple" in nest or "list" in nest:
-        parts = nest.get("tuple", nest.get("list"))
-        if len(value) != len(parts):
-            raise ArgumentError(f"{name} has {len(value)} items, not {len(parts)}.")
-        for k, (part, item) in enumerate(zip(parts, value, strict=True)):
-            _take(part, item, leaves, f"{name}[{k}]")
-    elif "dict" in nest:
-        for key, part in nest["dict"]:
-            _take(part, value[key], leaves, f"{name}[{key!r}]")
-    elif "record" in nest:
-        for field, part in nest["fields"]:
-            _take(part, getattr(value, field), leaves, f"{name}.{field}")
-
-
-def _nested(nest: Nest, outputs: Mapping[str, Any]) -> Any:
-    """The results in the nest that the original function returns."""
-    if nest is None:
-        return None
-    if isinstance(nest, str):
-        value = outputs[nest]
-        return value if isinstance(value, np.ndarray) else value.value
-    if "scalar" in nest:  # a NumPy number, where the original returns one
-        number = outputs[nest["scalar"]]
-        return _SCALARS[type(number)](number.value)
-    if "copy" in nest:
-        return outputs[nest["copy"]].copy()
-    if "value" in nest:
-        return nest["value"]
-    if "tuple" in nest:
-        return tuple(_nested(part, outputs) for part in nest["tuple"])
-    if "list" in nest:
-        return [_nested(part, outputs) for part in nest["list"]]
-    if "dict" in nest:
-        return {key: _nested(part, outputs) for key, part in nest["dict"]}
-    make: Any = collections.namedtuple
-    record = make(nest["record"], [field for field, _ in nest["fields"]])
-    return record(*(_nested(part, outputs) for _, part in nest["fields"]))
 
 
 # --- workspaces: a thread keeps its own between calls, as fresh pages cost most ------
