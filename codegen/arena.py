@@ -37,6 +37,11 @@ ITEM_SIZE: dict[DType, int] = {
     "int64": 8,
     "int32": 4,
     "bool": 1,
+    "int8": 1,
+    "int16": 2,
+    "uint8": 1,
+    "uint16": 2,
+    "uint32": 4,
 }
 
 

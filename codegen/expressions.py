@@ -290,14 +290,14 @@ def _constant(value: float | int | bool, dtype: DType) -> ast.expr:
             return ast.Constant(bool(value))
         case "int64":
             return _signed(int(value))
-        case "int32":
-            return call("np.int32", _signed(int(value)))
         case "float64":
             return _signed(float(value))
         case "float32":
             # The shortest decimal that rounds to this float32.
             text = str(np.float32(value))
             return call("np.float32", _signed(float(text)))
+        case _:
+            return call(f"np.{dtype}", _signed(int(value)))
 
 
 def _signed(value: float | int) -> ast.expr:
@@ -319,7 +319,7 @@ def _convert(node: ast.expr, source: DType, target: DType) -> ast.expr:
             return node
         case "float64" | "float32", "bool":
             return ast.Compare(node, [ast.NotEq()], [_constant(0, source)])
-        case "int64" | "int32", "bool":
+        case _, "bool":
             return ast.Compare(node, [ast.NotEq()], [ast.Constant(0)])
         case "int64" | "int32", "float64":
             return call("float", node)

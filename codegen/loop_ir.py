@@ -22,7 +22,20 @@ from codegen.vocabulary import LIBRARY as LIBRARY
 from codegen.vocabulary import OPERATIONS as OPERATIONS
 from codegen.vocabulary import Operation as Operation
 
-DType: TypeAlias = Literal["float64", "float32", "int64", "int32", "bool"]
+DType: TypeAlias = Literal[
+    "float64",
+    "float32",
+    "int64",
+    "int32",
+    "bool",
+    "int8",
+    "int16",
+    "uint8",
+    "uint16",
+    "uint32",
+]
+NARROW: tuple[DType, ...] = ("int8", "int16", "uint8", "uint16", "uint32")
+"""Integers that are loaded and converted, never calculated with."""
 Role: TypeAlias = Literal["input", "output", "workspace", "local", "view"]
 Combine: TypeAlias = Literal["add", "multiply", "maximum", "minimum", "or", "and"]
 

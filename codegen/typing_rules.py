@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codegen.loop_ir import (
+    NARROW,
     OPERATIONS,
     Array,
     Const,
@@ -23,7 +24,7 @@ from codegen.loop_ir import (
 
 _FLOATS = ("float64", "float32")
 _INTEGERS = ("int64", "int32")
-_DTYPES = (*_FLOATS, *_INTEGERS, "bool")
+_DTYPES = (*_FLOATS, *_INTEGERS, "bool", *NARROW)
 # routine: the ranks that its operands and outputs may have, 0 for a scalar.
 _RANKS: dict[str, tuple[tuple[int, ...], ...]] = {
     "dot": ((2, 2, 2), (2, 1, 1), (1, 2, 1), (1, 1, 0)),

@@ -19,6 +19,7 @@ from tests.programs import (
     jumps,
     kernels,
     models,
+    pixels,
     scalars,
     sequences,
     tricky,
@@ -40,6 +41,7 @@ PROGRAMS = programs_in(
     foreign,
     fuzzed,
     models,
+    pixels,
     applied,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]

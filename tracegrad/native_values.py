@@ -33,6 +33,11 @@ _CTYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
     "int32": ctypes.c_int32,
     "bool": ctypes.c_bool,
+    "int8": ctypes.c_int8,
+    "int16": ctypes.c_int16,
+    "uint8": ctypes.c_uint8,
+    "uint16": ctypes.c_uint16,
+    "uint32": ctypes.c_uint32,
 }
 _SCALARS = {kind: np.dtype(name).type for name, kind in _CTYPES.items()}
 _NUMBERS: dict[str, Callable[[Any], Any]] = {

@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from tracegrad.errors import ArgumentError
+from tracegrad.ir.types import NARROW
 from tracegrad.signatures import parse
 
 Form: TypeAlias = Literal[
@@ -33,6 +34,7 @@ _CTYPES = {
     "int64": "int64_t",
     "int32": "int32_t",
     "bool": "bool",
+    **{name: f"{name}_t" for name in sorted(NARROW)},
 }
 _FILTERS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "generic_filter": (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracegrad.errors import ArgumentError
-from tracegrad.ir.types import DTYPES
+from tracegrad.ir.types import DTYPES, NARROW
 
 _ITEM = re.compile(r"\s*(\w+)\s*(?:\[([^\]]*)\])?\s*(?:,|$)")
 _ANY_SIZE = 4
@@ -31,7 +31,7 @@ def parse(text: str) -> tuple[Any, ...]:
     position = 0
     while position < len(text):
         found = _ITEM.match(text, position)
-        if found is None or found[1] not in DTYPES:
+        if found is None or found[1] not in DTYPES | NARROW:
             raise ArgumentError(
                 f"{text!r} is not a signature.",
                 todo='Write it as "float64[:, :], float64[:], int64".',

@@ -22,6 +22,7 @@ import numpy as np
 from codegen.c.identifiers import PREFIX, Identifiers
 from codegen.expressions import VECTOR_MATH
 from codegen.loop_ir import (
+    NARROW,
     Const,
     Convert,
     DType,
@@ -39,6 +40,7 @@ CTYPES: dict[DType, str] = {
     "int64": "int64_t",
     "int32": "int32_t",
     "bool": "bool",
+    **{dtype: f"{dtype}_t" for dtype in NARROW},
 }
 FLOATS = ("float64", "float32")
 # How tightly C binds: a product tighter than a sum, a call tightest of all.
@@ -67,6 +69,7 @@ _SUFFIX: dict[DType, str] = {
     "int64": "i64",
     "int32": "i32",
     "bool": "b",
+    **{dtype: dtype.replace("int", "") for dtype in NARROW},
 }
 Cell = Callable[[Load], str]
 Axis = Callable[[Size], str]
@@ -252,6 +255,8 @@ def constant(value: float | int | bool, dtype: DType) -> tuple[str, int]:
         return _integer(int(value), "INT64_C({})", -(2**63), "INT64_MIN")
     if dtype == "int32":
         return _integer(int(value), "{}", -(2**31), "INT32_MIN")
+    if dtype in NARROW:
+        return f"({CTYPES[dtype]})({int(value)})", UNARY
     number = float(np.float32(value)) if dtype == "float32" else float(value)
     suffix = "f" if dtype == "float32" else ""
     if math.isnan(number):

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from tracegrad.ir.primitive import Primitive
 from tracegrad.ir.shapes import Assumptions
 from tracegrad.ir.source import Location
-from tracegrad.ir.types import ArrayType, DType, RefType, Type
+from tracegrad.ir.types import NARROW, ArrayType, DType, RefType, Type, narrow_error
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +123,12 @@ Simplify: TypeAlias = Callable[
     ["Builder", Primitive, tuple[Operand, ...], Mapping[str, Any]], Operand | None
 ]
 
+# What may show narrow integers as they are, besides regions; everything else converts
+# them first.
+_READING = frozenset(
+    {"load", "slice", "squeeze", "transpose", "reshape", "expand", "gather"}
+)
+
 
 class Builder:
     """Makes equations in the current region.
@@ -183,6 +189,9 @@ class Builder:
         if types is None:
             inferred = primitive.infer(*(x.type for x in inputs), **params)
             types = inferred if isinstance(inferred, tuple) else (inferred,)
+        narrow = [t.dtype for t in types if t.dtype in NARROW]
+        if narrow and not regions and primitive.name not in _READING:
+            raise narrow_error(narrow[0])
         outputs = tuple(Value(t, None, self.graph) for t in types)
         equation = Equation(primitive, inputs, params, regions, outputs, self.location)
         for output in outputs:

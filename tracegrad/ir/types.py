@@ -15,8 +15,22 @@ import numpy as np
 from tracegrad.errors import DTypeError
 from tracegrad.ir.shapes import Dim, Shape
 
-DType: TypeAlias = Literal["float64", "float32", "int64", "int32", "bool"]
-DTYPES: frozenset[str] = frozenset(get_args(DType))
+DType: TypeAlias = Literal[
+    "float64",
+    "float32",
+    "int64",
+    "int32",
+    "bool",
+    "int8",
+    "int16",
+    "uint8",
+    "uint16",
+    "uint32",
+]
+NARROW: frozenset[str] = frozenset({"int8", "int16", "uint8", "uint16", "uint32"})
+"""Integers that are read from arguments, and converted before they are used."""
+DTYPES: frozenset[str] = frozenset(get_args(DType)) - NARROW
+"""What kernels calculate with."""
 FLOATS: frozenset[str] = frozenset({"float64", "float32"})
 INTEGERS: frozenset[str] = frozenset({"int64", "int32"})
 
@@ -86,6 +100,8 @@ def dtype_of(dtype: object) -> DType:
         DTypeError: for a dtype that kernels don't have.
     """
     name = np.dtype(cast("str", dtype)).name
+    if name in NARROW:
+        raise narrow_error(name)
     if name not in DTYPES:
         raise DTypeError(
             f"dtype {name} is not supported.",
@@ -94,15 +110,33 @@ def dtype_of(dtype: object) -> DType:
     return cast("DType", name)
 
 
+def stored_dtype(dtype: object) -> DType:
+    """The same of something that is only read, which may be narrow integers."""
+    name = np.dtype(cast("str", dtype)).name
+    return cast("DType", name) if name in NARROW else dtype_of(dtype)
+
+
+def narrow_error(name: str) -> DTypeError:
+    """The refusal to calculate with, or to make, integers that may wrap."""
+    return DTypeError(
+        f"{name} integers are read from arguments only: NumPy would calculate in "
+        f"{name} here, and wrap or round.",
+        todo="Convert the array first: x.astype(np.int64), or np.float64.",
+    )
+
+
 __all__ = [
     "DTYPES",
     "FLOATS",
     "INTEGERS",
+    "NARROW",
     "ArrayType",
     "DType",
     "Dim",
     "RefType",
     "Type",
     "dtype_of",
+    "narrow_error",
     "scalar",
+    "stored_dtype",
 ]

@@ -108,10 +108,10 @@ def literal(value: float | int | bool, dtype: DType) -> Const:
     match dtype:
         case "bool":
             return Const(bool(value), dtype)
-        case "int64" | "int32":
-            return Const(int(value), dtype)
-        case _:
+        case "float64" | "float32":
             return Const(float(value), dtype)
+        case _:
+            return Const(int(value), dtype)
 
 
 def operation(name: str, *args: Expr) -> Expr:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.shapes import Dim, product
-from tracegrad.ir.types import FLOATS, DType, dtype_of
+from tracegrad.ir.types import FLOATS, NARROW, DType, dtype_of
 from tracegrad.primitives.comparisons import convert
 from tracegrad.primitives.identities import dim_of, size_value
 from tracegrad.primitives.structural import Axes, Size, Sizes, dims
@@ -127,6 +127,8 @@ def recorded(like: Any, x: Any) -> Any:
 
 def dtype_name(x: Any) -> DType:
     """The dtype of an array, tracer or number."""
+    if is_traced(x) and str(x.dtype) in NARROW:
+        return cast("DType", str(x.dtype))
     return dtype_of(x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype)
 
 

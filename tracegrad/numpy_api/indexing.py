@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tracegrad.ir.shapes import Dim, concrete_size, hint_of, same_size, size_at_least
-from tracegrad.ir.types import INTEGERS
+from tracegrad.ir.types import INTEGERS, NARROW
 from tracegrad.numpy_api.arguments import (
     astype,
     axis_of,
@@ -212,7 +212,7 @@ def _item(item: Any) -> Any:
             "depends on data.",
             "Use np.where(mask, x, 0.0), or a mask that doesn't depend on arguments.",
         )
-    if kind != "bool" and kind not in INTEGERS:
+    if kind != "bool" and kind not in INTEGERS | NARROW:
         raise IndexError("arrays used as indices must be of integer (or boolean) type")
     return item
 

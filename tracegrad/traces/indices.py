@@ -16,7 +16,7 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.shapes import Dim
-from tracegrad.ir.types import INTEGERS
+from tracegrad.ir.types import INTEGERS, NARROW
 from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api.arguments import known_size
 from tracegrad.primitives import comparisons as cmp
@@ -158,7 +158,7 @@ def point(memory: Memory, item: Any, size: Size, axis: int) -> Number:
     if not isinstance(item, Tracer):
         known: Size | None = _integer(item)
     else:
-        if item.type.dtype not in INTEGERS:
+        if item.type.dtype not in INTEGERS | NARROW:
             raise IndexError(
                 "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) "
                 "and integer or boolean arrays are valid indices"

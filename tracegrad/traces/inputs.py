@@ -18,10 +18,10 @@ import numpy as np
 from tracegrad.errors import ArgumentError, DTypeError
 from tracegrad.ir.graph import Builder, Graph, Value
 from tracegrad.ir.shapes import Assumptions, Dim
-from tracegrad.ir.types import DTYPES, ArrayType, DType
+from tracegrad.ir.types import DTYPES, NARROW, ArrayType, DType
 from tracegrad.traces.tracer import Tracer, size_tracer
 
-_NAMES = {np.dtype(name): cast("DType", name) for name in DTYPES}
+_NAMES = {np.dtype(name): cast("DType", name) for name in DTYPES | NARROW}
 _STATIC = (bool, np.bool_, str, bytes, type(None))
 
 
@@ -92,7 +92,7 @@ def _describe_array(value: Any, name: str) -> Leaf:
         )
     dtype = value.dtype
     known = _NAMES.get(dtype) or _NAMES.get(dtype.newbyteorder("="))
-    if known is None:
+    if known is None or (known in NARROW and not value.shape):
         raise _unsupported(dtype.name, name)
     hint = int(value) if dtype.kind == "i" and not value.shape else None
     return Leaf(name, known, value.shape, value=hint)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.shapes import hint_of, size_at_least
-from tracegrad.ir.types import INTEGERS
+from tracegrad.ir.types import INTEGERS, NARROW
 from tracegrad.numpy_api.arguments import known_size
 from tracegrad.primitives import elementwise as ew
 from tracegrad.traces.indices import get, weak
@@ -316,7 +316,7 @@ def steps_of(memory: Memory, value: Any, *, constants: bool = False) -> Steps | 
 def make_range(memory: Memory, *bounds: Any) -> Any:
     """``range`` of integers of which some are traced."""
     for bound in bounds:
-        integral = isinstance(bound, Tracer) and bound.type.dtype in INTEGERS
+        integral = isinstance(bound, Tracer) and bound.type.dtype in INTEGERS | NARROW
         if not integral and not isinstance(bound, (int, np.integer)):
             kind = bound.dtype if isinstance(bound, Tracer) else type(bound).__name__
             raise TypeError(f"'{kind}' object cannot be interpreted as an integer")

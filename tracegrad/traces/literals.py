@@ -13,7 +13,7 @@ import numpy as np
 
 from tracegrad.ir.graph import Builder, Operand
 from tracegrad.ir.shapes import shape_of
-from tracegrad.ir.types import FLOATS, ArrayType, dtype_of
+from tracegrad.ir.types import FLOATS, ArrayType, stored_dtype
 from tracegrad.primitives import structural
 from tracegrad.primitives.identities import expand, filled
 
@@ -23,7 +23,7 @@ MOST = 16
 
 def written_out(builder: Builder, array: np.ndarray[Any, Any]) -> Operand | None:
     """An array of numbers as part of the graph; None if it is not a simple one."""
-    dtype = dtype_of(array.dtype)
+    dtype = stored_dtype(array.dtype)
     if dtype not in FLOATS or not array.size:
         return None
     cells = array.ravel()

@@ -22,7 +22,7 @@ import numpy as np
 from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.graph import Builder, Graph, Operand
 from tracegrad.ir.shapes import shape_of
-from tracegrad.ir.types import ArrayType, dtype_of
+from tracegrad.ir.types import ArrayType, stored_dtype
 from tracegrad.traces.inputs import Leaf, describe, identifier, input_tracer
 from tracegrad.traces.literals import written_out
 from tracegrad.traces.memory import Foreign, mark
@@ -204,7 +204,7 @@ class Outside:
         written = written_out(builder, content)
         if written is not None:
             return written
-        dtype = dtype_of(content.dtype)
+        dtype = stored_dtype(content.dtype)
         key = ("constant", dtype, content.shape, content.tobytes())
         if key not in self._arrays:
             name = identifier("constant", self._names)

@@ -35,7 +35,15 @@ from tracegrad.ir.shapes import (
     size_at_least,
     size_equals,
 )
-from tracegrad.ir.types import FLOATS, ArrayType, DType, dtype_of
+from tracegrad.ir.types import (
+    FLOATS,
+    NARROW,
+    ArrayType,
+    DType,
+    dtype_of,
+    narrow_error,
+    stored_dtype,
+)
 from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
@@ -313,7 +321,7 @@ def dtype_name(x: Any) -> DType:
         return "int64"
     if isinstance(x, float):
         return "float64"
-    return dtype_of(x.dtype)
+    return stored_dtype(x.dtype)
 
 
 def result_dtype(operands: Sequence[Any]) -> DType:
@@ -323,12 +331,21 @@ def result_dtype(operands: Sequence[Any]) -> DType:
     if not strong:
         order: list[DType] = ["bool", "int64", "float32", "float64"]
         return max(weak, key=order.index)
-    joint = dtype_of(np.result_type(*(np.dtype(s) for s in strong)))
+    found = np.result_type(*(np.dtype(s) for s in strong)).name
+    if found in NARROW and "float64" not in weak:
+        return cast("DType", found)
+    joint = "float64" if found in NARROW else dtype_of(found)
     if "float64" in weak and joint not in FLOATS:
         return "float64"
     if "int64" in weak and joint == "bool":
         return "int64"
     return joint
+
+
+# What NumPy computes exactly of narrow integers, too.
+_WIDENED = frozenset(
+    ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "divide")
+)
 
 
 def promote(primitive: Primitive, operands: Sequence[Any]) -> list[DType]:
@@ -343,6 +360,10 @@ def promote(primitive: Primitive, operands: Sequence[Any]) -> list[DType]:
             return ["bool", *[joint] * (len(operands) - 1)]
         case _:
             joint = result_dtype(operands)
+    if joint in NARROW and primitive.name in _WIDENED:
+        joint = "int64"
+    if joint in NARROW and primitive.operands != "joint":
+        raise narrow_error(joint)
     if primitive.operands == "float" and joint not in FLOATS:
         joint = "float64"
     if primitive.operands == "number" and joint == "bool":
