@@ -353,6 +353,21 @@ def newtons(a):
     return loop(0, a.shape[0], body, 0.0)
 
 
+def cubic(a, b, c):
+    def step(x):
+        f = ((x + b) * x + c) * x - a
+        return x - f / ((3.0 * x + 2.0 * b) * x + c)
+
+    def far(x):
+        return abs(((x + b) * x + c) * x - a) > 1e-10
+
+    return while_loop(far, step, 2.0)
+
+
+def cubics(a, b, c):
+    return loop(0, a.shape[0], lambda i, s: s + cubic(a[i], b, c) * (i + 1), 0.0)
+
+
 def while_writes(x):
     """A while loop that writes an array and counts."""
     y = x.copy()

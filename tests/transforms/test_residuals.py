@@ -52,14 +52,21 @@ def test_the_cut_stores_what_is_dear_to_rebuild(name, count):
 
 
 def test_a_while_in_a_loop_keeps_a_stack():
-    found = storages(emitted("newtons"))
+    found = storages(emitted("cubics"))
     assert [e.params["grows"] for e in found] == [False, True]
 
 
 def test_a_while_alone_counts_its_own_positions():
-    graph = emitted("newton", value=False)
+    graph = emitted("cubic", value=False)
     assert [e.params["grows"] for e in storages(graph)] == [True]
     assert "alloc" not in print_graph(graph)
+
+
+@pytest.mark.parametrize("name", ["newton", "newtons"])
+def test_a_while_of_few_numbers_carries_tangents(name):
+    graph = emitted(name)
+    assert not any(e.params["grows"] for e in storages(graph))
+    assert sum(e.primitive is while_ for e in graph.walk()) == 1
 
 
 @pytest.mark.parametrize("name", ["lennard_jones", "rosenbrock"])

@@ -36,6 +36,7 @@ from tracegrad.ir.graph import (
     substitute,
 )
 from tracegrad.ir.types import ArrayType
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs, storage, structural
 from tracegrad.primitives.control import cond, for_
@@ -43,6 +44,7 @@ from tracegrad.primitives.indexing import gather
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
 from tracegrad.transforms.poison import Poison
+from tracegrad.transforms.preaccumulate import Jacobian
 from tracegrad.transforms.regions import (
     Carried,
     body_of,
@@ -77,6 +79,7 @@ class Sweep:
         copies: what it made of each region.
         active: values that carry cotangents.
         again: loops whose forward sweep kept snapshots, and how they are pulled back.
+        jacobians: those of loops whose forward sweep computes them.
 
     Attributes:
         builder: where the sweep is emitted.
@@ -90,9 +93,11 @@ class Sweep:
         copies: dict[Graph, Graph],
         active: set[Value],
         again: Mapping[Equation, Again] = MappingProxyType({}),
+        jacobians: Mapping[Equation, Jacobian] = MappingProxyType({}),
     ) -> None:
         self.builder = builder
         self._again = again
+        self._jacobians = jacobians
         self._known = known
         self._copies = copies
         self._active = active
@@ -151,7 +156,7 @@ class Sweep:
             copies: see the class.
             around: what the part uses of the program around it.
         """
-        found = Sweep(builder, known, copies, self._active)
+        found = Sweep(builder, known, copies, self._active, jacobians=self._jacobians)
         found._refs = {
             x: self._adjoint(x)
             for x in around
@@ -205,7 +210,9 @@ class Sweep:
         """Pull back a graph's equations, last first."""
         for equation in reversed(graph.equations):
             with self.builder.at(equation.location):
-                if is_loop(equation):
+                if equation in self._jacobians:
+                    self._product(self._jacobians[equation])
+                elif is_loop(equation):
                     self._loop(equation)
                 elif equation.primitive is cond:
                     self._cond(equation)
@@ -325,6 +332,15 @@ class Sweep:
             return self._adjoint(value)
         bar = self.cotangent(value)
         return cells.zero(self.builder, value.type) if bar is None else bar
+
+    def _product(self, jacobian: Jacobian) -> None:
+        """Pull back a loop whose derivatives are there."""
+        for output, row in jacobian.rows.items():
+            bar = self.cotangent(output)
+            for x, dot in zip(jacobian.inputs, row, strict=True):
+                if bar is not None and dot is not None:
+                    partial = Tracer(self.builder, self._new(dot))
+                    self.add(x, cmp.zero_safe_mul(Tracer(self.builder, bar), partial))
 
     def _loop(self, equation: Equation) -> None:
         if not touches(equation, self._active):

@@ -17,6 +17,7 @@ from tracegrad.transforms.activity import active
 from tracegrad.transforms.checkpoint import Checkpointed, is_marked
 from tracegrad.transforms.dce import prune
 from tracegrad.transforms.pipeline import PREPARE, run
+from tracegrad.transforms.preaccumulate import preaccumulate
 from tracegrad.transforms.residuals import resolve
 from tracegrad.transforms.sweep import Sweep, touches
 
@@ -92,6 +93,7 @@ def _emit(
     known: dict[Value, Operand] = dict(zip(graph.params, arguments, strict=True))
     copies: dict[Graph, Graph] = {}
     inputs = [graph.params[k] for k in wrt]
+    jacobians = preaccumulate(builder, graph, inputs)
     seeded = [
         (result, cotangent)
         for result, cotangent in zip(graph.results, cotangents, strict=True)
@@ -107,7 +109,7 @@ def _emit(
         else:
             builder.replay([equation], known, copies)
     results = [substitute(r, known) for r in graph.results]
-    sweep = Sweep(builder, known, copies, found, again)
+    sweep = Sweep(builder, known, copies, found, again, jacobians)
     with builder.rearranging():
         for result, cotangent in seeded:
             sweep.seed(result, cotangent)
