@@ -81,7 +81,17 @@ def test_gradients(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["rk4", "recurrence", "heat", "newtons", "swapped_while", "windows", "lu"]
+    "name",
+    [
+        "rk4",
+        "recurrence",
+        "heat",
+        "newtons",
+        "cubics",
+        "swapped_while",
+        "windows",
+        "lu",
+    ],
 )
 def test_compiled_gradients(name):
     check(*with_gradient(name), compiled)
@@ -322,7 +332,7 @@ GOLDEN = {
     "heat_loop": ("heat", True),
     "swapped_buffers": ("swapped_buffers", False),
     "newton_while": ("newton", True),
-    "growing_stack": ("newtons", True),
+    "growing_stack": ("cubics", True),
     "early_exit": ("early", False),
     "window_stencil": ("windows", False),
 }

@@ -12,6 +12,7 @@ from tracegrad.transforms.affine import Prover, affine
 from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
+from tracegrad.transforms.layout import columns
 from tracegrad.transforms.licm import licm
 from tracegrad.transforms.mincut import UNCUTTABLE, Network
 from tracegrad.transforms.order import forwards
@@ -435,6 +436,26 @@ def test_a_window_of_cells_goes_round(size):
     found = body(graph)
     assert found.count("store") == 1
     assert "accumulate" not in found
+
+
+@pytest.mark.parametrize(("inner", "exchanged"), [("j", True), ("0", False)])
+def test_short_rows_lie_in_columns_where_inner_loops_go_along_them(inner, exchanged):
+    def program(x):
+        y = zeros(x.shape[0], 3)
+
+        def row(i):
+            def other(j):
+                for axis in (0, 2):
+                    y.add((j if inner == "j" else 0, axis), x[i] * x[j])
+
+            loop(0, i, other)
+            y[i, 1] = x[i]
+
+        loop(0, x.shape[0], row)
+        return y.tracer_of()
+
+    graph = same_values(columns, staged(program, "f1"), rng.normal(size=5))
+    assert ("transpose" in names(graph)) == exchanged
 
 
 def inner_body(graph):

@@ -9,6 +9,7 @@ from tracegrad.ir.graph import Graph
 from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
+from tracegrad.transforms.layout import columns
 from tracegrad.transforms.licm import licm
 from tracegrad.transforms.order import forwards
 from tracegrad.transforms.pads import join_pads
@@ -34,6 +35,7 @@ OPTIMISE: tuple[Pass, ...] = (
     cse,
     licm,
     join_pads,
+    columns,
     results_in_place,
     dce,
 )

@@ -1,0 +1,128 @@
+"""Layout: rows of a few numbers are kept as columns while inner loops go along them.
+
+A loop over particles that adds to ``f[j, 0]``, ``f[j, 1]`` and ``f[j, 2]`` touches
+memory in strides, and each of its vector instructions becomes many. An array that the
+program makes itself may lie in memory as it likes: with its axes exchanged each column
+is contiguous, and one pass after the loops puts them in the order that is returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracegrad.ir.graph import Builder, Equation, Graph, Literal, Value
+from tracegrad.ir.shapes import Assumptions
+from tracegrad.ir.types import RefType
+from tracegrad.primitives import refs
+from tracegrad.primitives.control import for_
+from tracegrad.primitives.rearrange import simplify
+from tracegrad.primitives.structural import transpose
+from tracegrad.transforms import cells
+from tracegrad.transforms.affine import affine
+from tracegrad.transforms.regions import (
+    Structure,
+    adopt,
+    clone,
+    substitute_everywhere,
+)
+
+WIDEST = 16
+"""The most columns an array may have: more are worth a loop along them."""
+
+
+@dataclass(slots=True)
+class _Uses:
+    """How an array is used.
+
+    points: the equations that use one cell each.
+    whole: those that read all of it.
+    """
+
+    points: list[Equation] = field(default_factory=list)
+    whole: list[Equation] = field(default_factory=list)
+
+
+def columns(graph: Graph) -> Graph:
+    """The graph with arrays of rows kept by columns, where inner loops gain by it."""
+    copy = clone(graph)
+    candidates = [e for e in copy.equations if _has_short_rows(e)]
+    if candidates:
+        structure = Structure(copy)
+        for made in candidates:
+            uses = _uses(copy, made.outputs[0])
+            if uses is not None and _goes_along(structure, uses.points):
+                _exchange(copy, made, uses)
+    return copy
+
+
+def _has_short_rows(equation: Equation) -> bool:
+    if equation.primitive is not refs.alloc or len(equation.params["shape"]) != 2:
+        return False
+    rows, width = equation.params["shape"]
+    return rows.value is None and width.value in range(2, WIDEST + 1)
+
+
+def _uses(graph: Graph, ref: Value) -> _Uses | None:
+    """How an array is used; None if it is not only cell by cell and as a whole."""
+    found = _Uses()
+    if ref in graph.results:
+        return None
+    for equation in graph.walk():
+        if any(ref in region.results for region in equation.regions):
+            return None
+        if ref not in equation.inputs:
+            continue
+        place = cells.place_of(equation)
+        if place is None or place.base is not ref or ref in equation.inputs[1:]:
+            return None
+        if place.sizes == (None, None):
+            found.points.append(equation)
+        elif place == cells.whole(ref) and equation.primitive is refs.load:
+            found.whole.append(equation)
+        else:
+            return None
+    return found
+
+
+def _goes_along(structure: Structure, points: list[Equation]) -> bool:
+    """Whether each inner loop takes cells of one column, one after the other."""
+    moves = False
+    for equation in points:
+        loops = structure.loops(structure.place[equation][0])
+        if len(loops) < 2:
+            continue  # no more work than to put the columns in order
+        place = cells.place_of(equation)
+        assert place is not None
+        row, column = place.index
+        counted = structure.owner[loops[-1]].primitive is for_
+        if not isinstance(column, Literal) or not counted:
+            return False
+        pace = affine(row).get(loops[-1].params[0], 0)
+        if abs(pace) > 1:
+            return False
+        moves = moves or pace != 0
+    return moves
+
+
+def _exchange(graph: Graph, made: Equation, uses: _Uses) -> None:
+    """Let an array have its axes exchanged."""
+    (old,) = made.outputs
+    rows, width = made.params["shape"]
+    type_ = RefType(old.type.dtype, (width, rows))
+    new = Value(type_, f"{old.name}_columns" if old.name else None, graph)
+    new.definition = made
+    made.outputs = (new,)
+    made.params = {**made.params, "shape": (width, rows)}
+    for equation in uses.points:
+        *others, row, column = equation.inputs
+        equation.inputs = (*others, column, row)
+    for equation in uses.whole:
+        region = equation.outputs[0].graph
+        builder = Builder(Graph(parent=region), Assumptions(), simplify)
+        found = cells.load(builder, cells.whole(new))
+        turned = builder.emit1(transpose, (found,), {"perm": (1, 0)})
+        at = region.equations.index(equation)
+        region.equations[at : at + 1] = adopt(region, builder.graph.equations)
+        cells.named(turned, equation.outputs[0].name or old.name)
+        substitute_everywhere(graph, {equation.outputs[0]: turned})
+    substitute_everywhere(graph, {old: new})
