@@ -78,13 +78,22 @@ _INLINE = frozenset({*_BINARY, *_COMPARE, "and", "or", "not", "negative", "inver
 
 CHECKED, ASSUME, CARVE, GROWN = "checked", "assume", "carve", "grown"
 SUPPORT = frozenset({CHECKED, ASSUME, CARVE, GROWN})
+# What of the dense routines is called by a name of ours: see ``dense``.
+DENSE = {
+    "solve": "linear_solve",
+    "inv": "matrix_inverse",
+    "cholesky": "cholesky_factor",
+    "det": "matrix_determinant",
+    "slogdet": "log_determinant",
+    "argsort": "stable_argsort",
+}
 # Scalar operations that vector maths has a function for, and free-order sums.
 VECTOR_MATH = frozenset(OPERATIONS) - _NUMPY - _INLINE - {"absolute"} | {
     "pow",
     "radd",
     "rmul",
 }
-HELPERS = VECTOR_MATH | SUPPORT
+HELPERS = VECTOR_MATH | SUPPORT | frozenset(DENSE.values())
 # Names that printed code uses, and that a kernel therefore may not.
 RESERVED = (
     HELPERS

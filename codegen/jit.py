@@ -147,7 +147,7 @@ def _module(key: str, source: Source, path: Path | None) -> ModuleType:
 def _helper_hash() -> str:
     """The helpers that kernels inline, as one hash."""
     root = Path(__file__).parent
-    files = [root / "support.py", *root.glob("vector_math/**/*.py")]
+    files = [root / "support.py", root / "dense.py", *root.glob("vector_math/**/*.py")]
     return cache.key_of({file.name: file.read_text("utf-8") for file in files})
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from codegen import plain_instructions as instructions
 from codegen.errors import GuardFailed
+from codegen.expressions import DENSE
 from codegen.printer import Source
 from codegen.reference_math import reference
 
@@ -33,6 +34,7 @@ def plain_function(source: Source) -> PlainFunction:
         "assume": instructions.assume,
         "carve": instructions.carve,
         "grown": instructions.grown,
+        **{routine: getattr(instructions, routine) for routine in DENSE.values()},
         "GuardFailed": GuardFailed,
     }
     exec(compile(tree, f"<{source.name}>", "exec"), namespace)

@@ -87,6 +87,40 @@ def truncated(value: Any) -> int:
     return math.trunc(np.float64(value)) if abs(value) < 2.0**63 else -(2**63)
 
 
+# --- dense routines -----------------------------------------------------------------
+
+
+def linear_solve(a: Any, b: Any, x: Any) -> None:
+    """The solution of linear equations."""
+    x[:] = np.linalg.solve(a, b)
+
+
+def matrix_inverse(a: Any, x: Any) -> None:
+    """The inverse of a matrix."""
+    x[:] = np.linalg.inv(a)
+
+
+def cholesky_factor(a: Any, lower: Any) -> None:
+    """The lower factor of a positive definite matrix."""
+    lower[:] = np.linalg.cholesky(a)
+
+
+def matrix_determinant(a: Any) -> Any:
+    """The determinant of a matrix."""
+    return np.linalg.det(a)
+
+
+def log_determinant(a: Any) -> Any:
+    """The sign and the logarithm of a determinant."""
+    sign, logarithm = np.linalg.slogdet(a)
+    return sign, logarithm
+
+
+def stable_argsort(values: Any, order: Any) -> None:
+    """The order of values."""
+    order[:] = np.argsort(values, kind="stable")
+
+
 # --- arithmetic ---------------------------------------------------------------------
 
 

@@ -28,8 +28,10 @@ from codegen import layout
 from codegen.arena import WORKSPACE, plan
 from codegen.expressions import (
     ASSUME,
+    DENSE,
     HELPERS,
     SUPPORT,
+    VECTOR_MATH,
     assign,
     bundle,
     call,
@@ -188,7 +190,8 @@ def _imports(used: set[str]) -> tuple[str, ...]:
         lines.append("from codegen.errors import GuardFailed")
     for module, names in (
         ("codegen.support", used & SUPPORT),
-        ("codegen.vector_math", used & (HELPERS - SUPPORT)),
+        ("codegen.dense", used & set(DENSE.values())),
+        ("codegen.vector_math", used & VECTOR_MATH),
     ):
         if names:
             lines += layout.import_lines(module, sorted(names))

@@ -1,9 +1,9 @@
 """What a printed kernel needs to stand in a file of its own: its helpers.
 
 What enters are the names of helpers; what leaves is Python that defines them: the very
-sources of ``vector_math`` and ``support``, as far as they are used, for Numba; and for
-a Python without Numba those of ``plain_instructions``, so that the same file runs
-there, slowly.
+sources of ``vector_math``, ``support`` and ``dense``, as far as they are used, for
+Numba; and for a Python without Numba those of ``plain_instructions``, so that the same
+file runs there, slowly.
 
 >>> "def radd(typing: Any, total: Any, term: Any)" in preamble(["radd"])
 True
@@ -34,6 +34,7 @@ _FILES = (
     "vector_math/trigonometry.py",
     "vector_math/special.py",
     "support.py",
+    "dense.py",
 )
 _PLAIN = "plain_instructions.py"
 _NUMBA = ("numba", "llvmlite")

@@ -215,8 +215,10 @@ def products_float32(a, b, v, c, w, u, g):
     return d
 """,
     "factorisations": """\
-import numpy as np
 from numba import njit
+from codegen.dense import (
+    cholesky_factor, linear_solve, log_determinant, matrix_determinant, matrix_inverse,
+)
 from codegen.vector_math import radd
 
 
@@ -229,22 +231,22 @@ def factorisations(a, y, x, inverse, factor):
         matrix = a[i]
         right = y[i]
         left = x[i]
-        left[:] = np.linalg.solve(matrix.T, right)
-        inverse[:] = np.linalg.inv(matrix)
-        factor[:] = np.linalg.cholesky(matrix)
-        sign, log_det = np.linalg.slogdet(matrix)
-        det = np.linalg.det(matrix)
+        linear_solve(matrix.T, right, left)
+        matrix_inverse(matrix, inverse)
+        cholesky_factor(matrix, factor)
+        sign, log_det = log_determinant(matrix)
+        det = matrix_determinant(matrix)
         s = radd(s, sign * log_det + det)
     return s
 """,
     "ordering": """\
-import numpy as np
 from numba import njit
+from codegen.dense import stable_argsort
 
 
 @njit(error_model="numpy", nogil=True)
 def ordering(x, order):
-    order[:] = np.argsort(x, kind='mergesort')
+    stable_argsort(x, order)
 """,
     "accumulations": """\
 import numpy as np
