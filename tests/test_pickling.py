@@ -51,6 +51,17 @@ def test_workers_take_them():
         np.testing.assert_array_equal(x_bar, 2.0 * x)
 
 
+def test_joblib_takes_them():
+    joblib = pytest.importorskip("joblib")
+    offset = 1.0
+    slope = grad(lambda x: np.sum((x + offset) ** 2))  # by value
+    xs = [np.full(3, float(k)) for k in range(4)]
+    for function, shift in ((pickled.slope, 0.0), (slope, offset)):
+        found = joblib.Parallel(2)(joblib.delayed(function)(x) for x in xs)
+        for x, x_bar in zip(xs, found, strict=True):
+            np.testing.assert_array_equal(x_bar, 2.0 * (x + shift))
+
+
 def test_main_is_taken_along_by_value():
     pytest.importorskip("cloudpickle")
     script = "\n".join(

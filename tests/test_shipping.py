@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -271,6 +272,18 @@ def test_a_c_program_prints_our_gradient(compiler, example):
     # No undefined behaviour, no byte beyond the workspace.
     sanitised = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     assert run_main(compiler, example, *flags, *sanitised) == [value, *gradient]
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="there is no CMake")
+def test_cmake_builds_it(example):
+    native = platform.machine() == "x86_64"
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLYNX_MARCH={'native' * native}"]
+    for command in (["cmake", "-B", "out", *options], ["cmake", "--build", "out"]):
+        subprocess.run(command, check=True, cwd=example, stdout=subprocess.DEVNULL)
+    done = subprocess.run([example / "out/main"], check=True, capture_output=True)
+    value, gradient = LYNX(*ARGUMENTS)
+    found = [float.fromhex(line) for line in done.stdout.decode().split()]
+    assert found == [value, *gradient]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="for x86-64")

@@ -15,7 +15,7 @@ STANDARD = ("-std=c99", "-Wall", "-Wextra", "-pedantic")
 # None of these changes a result, but for the last: no product is fused into a sum.
 VALUE_SAFE = ("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
 # Sums that may be added in any order are, as they are in compiled Python.
-ANY_ORDER = ("-DTG_SIMD", "-fopenmp-simd")
+ANY_ORDER = ("-DTRACEGRAD_SIMD", "-fopenmp-simd")
 FLAGS = (*STANDARD, "-O3", *VALUE_SAFE, *ANY_ORDER)
 
 

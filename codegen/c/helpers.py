@@ -106,8 +106,8 @@ static inline bool tg_outside_i64(int64_t index, int64_t size)
 }""",
     "any_order": """
 /* Whether a loop's sums may be added in any order, as vector instructions do: with
-   TG_SIMD, for compilers that are given -fopenmp-simd or the like. */
-#ifdef TG_SIMD
+   TRACEGRAD_SIMD, for compilers that are given -fopenmp-simd or the like. */
+#ifdef TRACEGRAD_SIMD
 #define TG_PRAGMA(text) _Pragma(#text)
 #define TG_ANY_ORDER(...) TG_PRAGMA(omp simd reduction(__VA_ARGS__))
 #else

@@ -1,6 +1,7 @@
 """The cache directory: private, safe with many processes, and never in the way."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -33,10 +34,21 @@ def directory(tmp_path, monkeypatch):
     return tmp_path / "kept"
 
 
-def start(directory):
+# The n-th file is written, but dies before it is in its place.
+KILLED = """
+import os, signal
+replace, left = os.replace, [{}]
+def last(*paths):
+    left[0] -= 1
+    os.kill(os.getpid(), signal.SIGKILL) if not left[0] else replace(*paths)
+os.replace = last
+"""
+
+
+def start(directory, before=""):
     environment = {**os.environ, "TRACEGRAD_CACHE_DIR": str(directory)}
     return subprocess.Popen(
-        [sys.executable, "-W", "always", "-c", PROGRAM],
+        [sys.executable, "-W", "always", "-c", before + PROGRAM],
         env=environment,
         cwd=ROOT,
         text=True,
@@ -70,26 +82,30 @@ def test_a_second_process_compiles_nothing_and_a_damaged_entry_is_a_miss(directo
 
 
 def test_processes_at_once_are_all_right(directory):
-    processes = [start(directory) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in processes]
-    values = {out.split()[1] for out, _ in outputs}
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    assert len(values) == 1
-    assert run(directory)[0][0] == "True"
+    expected = None
+    for hits in ({"True", "False"}, {"True"}):  # on an empty cache, on a full one
+        processes = [start(directory) for _ in range(3)]
+        outputs = [process.communicate(timeout=240) for process in processes]
+        assert [process.returncode for process in processes] == [0] * 3, outputs
+        found = [out.split() for out, _ in outputs]
+        assert {hit for hit, *_ in found} <= hits
+        expected = expected or found[0][1]
+        assert {value for _, value, _ in found} == {expected}
+        assert not any(warnings for _, warnings in outputs)
     names = {path.suffix for path in directory.glob("kernels/*/*")}
     assert names == {".py", ".nbi", ".nbc"}
 
 
-def test_a_writer_that_was_killed_leaves_a_miss(directory):
-    run(directory)
-    (entry,) = (directory / "kernels").iterdir()
-    # It had written its index, and was half through the code, beside its place.
-    (code,) = entry.glob("*.nbc")
-    (entry / ".new-killed").write_bytes(code.read_bytes()[:100])
-    code.unlink()
-    again, _ = run(directory)
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_writer_that_is_killed_leaves_a_miss(directory):
+    for files in (1, 2, 3):  # the source, the index, the code
+        process = start(directory, KILLED.format(files))
+        assert process.communicate(timeout=120)[0] == ""
+        assert process.returncode == -signal.SIGKILL
+    again, warning = run(directory)
     assert again[0] == "False"
-    assert run(directory)[0][0] == "True"
+    assert not warning
+    assert run(directory)[0] == ["True", again[1], "0"]
 
 
 def test_the_directory_is_private(directory):

@@ -62,7 +62,7 @@ def export_c(
 
     The C computes what the compiled Python does, to the last bit where the maths has
     fused multiply-adds in both (``march="native"``, "x86-64-v3"). But sums may be added
-    in any order: by vector instructions where the compiler is given ``-DTG_SIMD
+    in any order: by vector instructions where the compiler is given ``-DTRACEGRAD_SIMD
     -fopenmp-simd``, as it is here, else as written. Matrix products and factorisations
     are plain loops, which agree with BLAS and LAPACK to rounding.
 
