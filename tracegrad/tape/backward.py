@@ -80,7 +80,8 @@ def backward(
     found = sweep(roots, targets, keep=keep, create=create_graph)
     for edge, bar in found.items():
         tensor = edge if targets is None else targets[edge]
-        accumulate(tensor, bar)
+        if targets is not None or tensor._edge is LEAF:  # or it was detached meanwhile
+            accumulate(tensor, bar)
 
 
 def accumulate(x: Any, bar: Any) -> None:

@@ -49,6 +49,14 @@ def named(title: str, out: Any, *inputs: Any) -> Any:
     return out
 
 
+def owned(view: Any) -> Any:
+    """A view of what nobody else sees, as a tensor of its own."""
+    if type(view._edge) is View:
+        view._edge = view._edge.node
+        view._cell = [0]
+    return view
+
+
 def checked(name: str, *inputs: Any) -> None:
     """Refuse anything but tensors, as PyTorch's functions do."""
     for x in inputs:
@@ -263,8 +271,8 @@ def _extreme(whole: Callable[..., Any], position: Callable[..., Any], pair: Any)
         where_ = position(input, place, keepdims=True)
         values = take_along_axis(input, where_, place)
         if not keepdim:
-            values = squeeze_(values, place)
-            where_ = squeeze_(where_, place)
+            values = owned(squeeze_(values, place))
+            where_ = owned(squeeze_(where_, place))
         return Extremes(named(pair.name.capitalize()[:3], values, input), where_)
 
     return extreme
@@ -335,22 +343,34 @@ def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
 
 def softmax(input: Any, dim: int) -> Any:
     """Exponentials that sum to one along an axis."""
-    return composite.softmax(input, axes=_axes(input, dim))
+    return _shares(composite.softmax, "Softmax", input, dim)
 
 
 def log_softmax(input: Any, dim: int) -> Any:
     """The logarithm of softmax."""
-    return composite.log_softmax(input, axes=_axes(input, dim))
+    return _shares(composite.log_softmax, "LogSoftmax", input, dim)
+
+
+def _shares(primitive: Primitive, title: str, input: Any, dim: int) -> Any:
+    axes = _axes(input, dim)
+    out = primitive(input, axes=axes) if input._array.size else input
+    return named(title, out, input)
 
 
 def cumsum(input: Any, dim: int) -> Any:
     """Running sums along an axis."""
-    return red.cumsum(input, axis=axis_of(dim, input.ndim), reverse=False)
+    return _running(red.cumsum, "Cumsum", input, dim)
 
 
 def cumprod(input: Any, dim: int) -> Any:
     """Running products along an axis."""
-    return red.cumprod(input, axis=axis_of(dim, input.ndim), reverse=False)
+    return _running(red.cumprod, "Cumprod", input, dim)
+
+
+def _running(primitive: Primitive, title: str, input: Any, dim: int) -> Any:
+    axes = _axes(input, dim)
+    out = primitive(input, axis=axes[0], reverse=False) if axes else input
+    return named(title, out, input)
 
 
 # --- products ----------------------------------------------------------------------

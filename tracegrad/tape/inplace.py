@@ -226,9 +226,24 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         check_writable(self, args[0] if args else None)
-        return assign(self, function(self, *args, **kwargs))
+        result = function(self, *args, **kwargs)
+        if isinstance(result, Value) and type(result._edge) is Node:
+            _keep_before(result._edge, self)
+        return assign(self, result)
 
     return method
+
+
+def _keep_before(node: Node, x: Value) -> None:
+    """Let a node that needs what is about to be overwritten keep a copy of it.
+
+    Only as its first operand: ``y *= y`` needs the other one, too, and is refused.
+    """
+    stamps = node.stamps
+    same = [k for k in range(0, len(stamps), 3) if stamps[k] is x._cell]
+    if same == [0] and stamps[2] == 0:
+        node.saved = (x._array.copy(), *node.saved[1:])
+        node.stamps = stamps[3:]
 
 
 # --- indexed assignment ------------------------------------------------------------

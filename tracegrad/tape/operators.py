@@ -101,7 +101,8 @@ def _recorded(
             saved = (*saved, out)
             stamps = (*stamps, result._cell, 0, OUT)
         else:
-            saved = (*saved, b)
+            # Dividing by a zero of Python's would raise.
+            saved = (*saved, b if b is not other or b else _float64(b))
             if b is not other:
                 stamps = (*stamps, other._cell, other._cell[0], 1)
     shape, dtype = ((), _F64) if type(out) is _float64 else (out.shape, out.dtype)

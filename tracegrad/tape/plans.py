@@ -24,6 +24,7 @@ import numpy as np
 from tracegrad.ir.primitive import Elementwise, IndexMap, Linear, Primitive
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.indexing import gather
 from tracegrad.transforms import rules
 
 OUT = -1  # the result, among the positions of needed values
@@ -53,7 +54,7 @@ class Plan:
         self.needs = needs
         self.arrays: Callable[..., Any] | None = None
         self.tensors: Callable[..., Any] | None = None
-        self.views = isinstance(primitive.lower, IndexMap)
+        self.views = isinstance(primitive.lower, IndexMap) and primitive is not gather
         self.name = node_name(primitive)
 
 

@@ -192,6 +192,8 @@ def kept(
             stamps += (x._cell, x._cell[0], k)
         elif isinstance(array, np.ndarray):
             array = array.copy()  # the user may write to it before the backward pass
+        elif not array:
+            array = np.float64(array)  # dividing by a zero of Python's would raise
         saved.append(array)
     return tuple(saved), tuple(stamps)
 

@@ -22,7 +22,7 @@ from tracegrad.numpy_api.reductions import argsort
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import structural
 from tracegrad.tape.functions import Extremes, _plain, named
-from tracegrad.tape.record import detached, value_of
+from tracegrad.tape.record import View, detached, value_of
 from tracegrad.tape.value import Value, made
 
 
@@ -37,6 +37,13 @@ def viewed(title: str, out: Any, input: Any) -> Any:
     """A view with a node of a name, also where the view is of everything."""
     if out is input:
         out = nps.reshape(input, input.dims)
+    return named(title, out)
+
+
+def copied(title: str, out: Any) -> Any:
+    """A result with memory of its own, where NumPy's would be a view."""
+    if type(out._edge) is View:
+        out = cmp.convert(out, dtype=str(out.dtype))
     return named(title, out)
 
 
@@ -125,13 +132,15 @@ def expand_as(input: Any, other: Any) -> Any:
 
 def repeat(input: Any, *sizes: Any) -> Any:
     """Copies of it along each axis."""
-    return npa.tile(input, _sizes(sizes))
+    return copied("Repeat", npa.tile(input, _sizes(sizes)))
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Joined along an axis."""
     if not tensors:
         raise RuntimeError("expected a non-empty list of tensors")
+    if any(x.ndim != 1 for x in tensors):  # an empty vector goes with everything
+        tensors = [x for x in tensors if tuple(x.dims) != (0,)]
     return structural.concatenate(*tensors, axis=axis_of(dim, tensors[0].ndim))
 
 
@@ -182,7 +191,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """A window of an axis."""
     index: list[Any] = [slice(None)] * input.ndim
     index[axis_of(dim, input.ndim)] = slice(start, start + length)
-    return getitem(input, tuple(index))
+    return viewed("Slice", getitem(input, tuple(index)), input)
 
 
 def select(input: Any, dim: int, index: int) -> Any:
@@ -240,12 +249,12 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 def flip(input: Any, dims: Any) -> Any:
     """Axes in reverse order."""
-    return named("Flip", npa.flip(input, tuple(np.atleast_1d(dims).tolist())))
+    return copied("Flip", npa.flip(input, tuple(np.atleast_1d(dims).tolist())))
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved along axes, with those that leave coming back in."""
-    return named("Roll", npa.roll(input, shifts, dims))
+    return copied("Roll", npa.roll(input, shifts, dims))
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
@@ -260,7 +269,7 @@ def triu(input: Any, diagonal: int = 0) -> Any:
 
 def diag(input: Any, diagonal: int = 0) -> Any:
     """The diagonal of a matrix, or the matrix of a diagonal."""
-    return named("Diag", npa.diag(input, diagonal))
+    return copied("Diag", npa.diag(input, diagonal))
 
 
 def trace(input: Any) -> Any:

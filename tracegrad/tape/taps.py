@@ -92,7 +92,7 @@ class Posthook:
 
 
 class Retain:
-    """Puts the gradient into ``.grad`` of a tensor that isn't a leaf."""
+    """Adds the gradient to ``.grad`` of a tensor that isn't a leaf."""
 
     def __init__(self, tensor: Value) -> None:
         self.tensor = ref(tensor)
@@ -101,12 +101,10 @@ class Retain:
         """The gradient as it came."""
         tensor = self.tensor()
         if tensor is not None:
-            tensor._grad = bar if isinstance(bar, Value) else _copied(tensor, bar)
+            own = isinstance(bar, Value)
+            new = bar if own else made(tensor._result, bar.copy(), None)
+            tensor._grad = new if tensor._grad is None else tensor._grad + new
         return bar
-
-
-def _copied(tensor: Value, bar: Any) -> Any:
-    return made(tensor._result, bar.copy(), None)
 
 
 def pass_through(taps: Sequence[Any], bar: Any) -> Any:
