@@ -72,21 +72,20 @@ class _Sweep:
 
     def _add(self, edge: Any, bar: Any) -> None:
         """Add a contribution, fitted to what it belongs to."""
-        bars = self._bars
-        if type(edge) is Node:
-            if self._needed is not None and not self._leads_on(edge):
-                return
-        elif not self._wanted(edge):
+        bars, is_node = self._bars, type(edge) is Node
+        if self._targets is not None and not self._wanted(edge):
             return
-        shape = edge.shape
-        if type(bar) is _float64 and edge.dtype is _F64 and not shape:
+        # A tensor's own shape is dearer than that of its array.
+        like = edge if is_node or type(edge) is Port else edge._array
+        shape = like.shape
+        if type(bar) is _float64 and like.dtype is _F64 and not shape:
             pass
-        elif bar.shape != shape or bar.dtype != edge.dtype:
-            bar = fitted(bar, shape, edge.dtype)
+        elif bar.shape != shape or bar.dtype != like.dtype:
+            bar = fitted(bar, shape, like.dtype)
         before = bars.get(edge)
         if before is None:
             bars[edge] = bar
-            if type(edge) is Node:
+            if is_node:
                 heappush(self._heap, (edge.order, edge))
             elif type(edge) is Port:
                 self._enter(edge)
@@ -103,13 +102,11 @@ class _Sweep:
         return node in self._needed or node in self._targets
 
     def _wanted(self, edge: Any) -> bool:
-        if type(edge) is Port:
-            return (
-                self._targets is None
-                or edge in self._targets
-                or self._leads_on(edge.node)
-            )
-        return self._targets is None or edge in self._targets
+        assert self._targets is not None
+        if edge in self._targets:
+            return True
+        node = edge.node if type(edge) is Port else edge
+        return isinstance(node, Node) and self._leads_on(node)
 
     def _enter(self, port: Port) -> None:
         """A node with several results enters the heap with the first cotangent."""
@@ -121,32 +118,45 @@ class _Sweep:
     # --- nodes ---------------------------------------------------------------------
 
     def all_nodes(self) -> None:
-        heap, bars, add, tensor = self._heap, self._bars, self._add, self._tensor
-        checks, targets, owned = is_anomaly_enabled(), self._targets, self._owned
+        heap, bars, add, owned = self._heap, self._bars, self._add, self._owned
+        plainly = (
+            self._tensor is None and self._targets is None and not is_anomaly_enabled()
+        )
+        keep = self._keep
         heapify(heap)
         while heap:
             node = heappop(heap)[1]
             bar = bars.pop(node)
             if owned:
                 owned.discard(node)
-            if type(node) is not Node:
-                bar = self._bars_of(node, bar)
-            elif node.taps is not None:
-                bar = pass_through(node.taps, bar)
-            if targets is not None and node in targets:
-                self._found[node] = bar
-                if self._needed is not None and node not in self._needed:
-                    continue
-            pulled = node.pull(bar, tensor)
-            if checks:
-                _check_finite(node, pulled)
-            if node.taps is not None:
-                pulled = observed(node.taps, pulled, bar)
-            for edge, contribution in zip(node.edges, pulled, strict=True):
-                if edge is not None and contribution is not None:
-                    add(edge, contribution)
-            if not self._keep and (node.saved or type(node) is not Node):
+            if plainly and type(node) is Node and node.taps is None:
+                function = node.plan.arrays
+                if function is None:
+                    pulled = node.pull(bar)
+                else:
+                    pulled = function(bar, *node.unpacked())
+            else:
+                pulled = self._observed(node, bar)
+            for edge, part in zip(node.edges, pulled, strict=False):
+                if edge is not None and part is not None:
+                    add(edge, part)
+            if not keep and (node.saved or type(node) is not Node):
                 node.release()
+
+    def _observed(self, node: Any, bar: Any) -> Sequence[Any]:
+        """The operands' cotangents, with all that listens or waits for them."""
+        if type(node) is not Node:
+            bar = self._bars_of(node, bar)
+        elif node.taps is not None:
+            bar = pass_through(node.taps, bar)
+        if self._targets is not None and node in self._targets:
+            self._found[node] = bar
+            if self._needed is not None and node not in self._needed:
+                return ()
+        pulled: Sequence[Any] = node.pull(bar, self._tensor)
+        if is_anomaly_enabled():
+            _check_finite(node, pulled)
+        return pulled if node.taps is None else observed(node.taps, pulled, bar)
 
     def _bars_of(self, node: Any, ports: dict[int, Port]) -> list[Any]:
         """The cotangents of all results of a node, None where there is none."""

@@ -337,7 +337,10 @@ def norm(input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False) ->
 def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) over axes, without overflow."""
     axes = _axes(input, dim)
-    out = composite.logsumexp(input, axes=axes)
+    if input._array.size:
+        out = composite.logsumexp(input, axes=axes)
+    else:  # there is no largest one to take out
+        out = ew.log(npr.sum_(ew.exp(input), axes))
     return with_new_axes(out, axes) if keepdim else out
 
 

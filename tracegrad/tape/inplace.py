@@ -178,7 +178,7 @@ def assign(x: Any, result: Any) -> Any:
     if type(edge) is Node and edge.saved and edge.saved[-1] is result._array:
         # The rule needs the result: from now on, that is this tensor.
         edge.saved = (*edge.saved[:-1], x._array)
-        edge.stamps = (*edge.stamps[:-3], x._cell, x._cell[0], OUT)
+        edge.stamps = (*edge.stamps[:-1], (x._cell, x._cell[0], OUT))
     if type(x._edge) is View:
         _rebase(x._edge.base, x._edge.steps, result)
     else:
@@ -239,11 +239,10 @@ def _keep_before(node: Node, x: Value) -> None:
 
     Only as its first operand: ``y *= y`` needs the other one, too, and is refused.
     """
-    stamps = node.stamps
-    same = [k for k in range(0, len(stamps), 3) if stamps[k] is x._cell]
-    if same == [0] and stamps[2] == 0:
+    positions = [position for cell, _, position in node.stamps if cell is x._cell]
+    if positions == [0]:
         node.saved = (x._array.copy(), *node.saved[1:])
-        node.stamps = stamps[3:]
+        node.stamps = node.stamps[1:]
 
 
 # --- indexed assignment ------------------------------------------------------------

@@ -57,7 +57,7 @@ class Node:
         edges: one per operand, None where it carries no gradient.
         saved: the needed values in the plan's order; None once they were freed.
         stamps: for each saved tensor its version counter, its version and its position
-            among the operands, one after another.
+            among the operands.
         order: counts down from node to node.
         shape: of the result.
         dtype: of the result.
@@ -166,10 +166,9 @@ class Node:
                 "if you need to backward through the graph a second time or access "
                 "saved tensors later."
             )
-        stamps = self.stamps
-        for k in range(0, len(stamps), 3):
-            if stamps[k][0] != stamps[k + 1]:
-                raise self._modified(*stamps[k : k + 3])
+        for cell, version, position in self.stamps:
+            if cell[0] != version:
+                raise self._modified(cell, version, position)
         return saved  # type: ignore[no-any-return]
 
     def _modified(self, cell: list[int], version: int, position: int) -> RuntimeError:

@@ -96,15 +96,15 @@ def _recorded(
     for k in plan.needs:
         if k == 0:
             saved = (self._array,)
-            stamps = (self._cell, self._cell[0], 0)
+            stamps = ((self._cell, self._cell[0], 0),)
         elif k == OUT:
             saved = (*saved, out)
-            stamps = (*stamps, result._cell, 0, OUT)
+            stamps = (*stamps, (result._cell, 0, OUT))
         else:
             # Dividing by a zero of Python's would raise.
             saved = (*saved, b if b is not other or b else _float64(b))
             if b is not other:
-                stamps = (*stamps, other._cell, other._cell[0], 1)
+                stamps = (*stamps, (other._cell, other._cell[0], 1))
     shape, dtype = ((), _F64) if type(out) is _float64 else (out.shape, out.dtype)
     result._edge = Node(plan, _NOTHING, edges, saved, stamps, shape, dtype)
     return result
@@ -140,10 +140,10 @@ def unary(primitive: Primitive) -> Callable[[Any], Any]:
         stamps: tuple[Any, ...] = ()
         if operand:
             saved = (self._array,)
-            stamps = (self._cell, self._cell[0], 0)
+            stamps = ((self._cell, self._cell[0], 0),)
         if result_too:
             saved = (*saved, out)
-            stamps = (*stamps, result._cell, 0, OUT)
+            stamps = (*stamps, (result._cell, 0, OUT))
         result._edge = Node(
             plan, _NOTHING, (edge,), saved, stamps, out.shape, out.dtype
         )

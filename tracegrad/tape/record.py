@@ -189,7 +189,7 @@ def kept(
                     "a tensor made in inference_mode can't be saved for a gradient. "
                     "Clone it outside of inference_mode first."
                 )
-            stamps += (x._cell, x._cell[0], k)
+            stamps.append((x._cell, x._cell[0], k))
         elif isinstance(array, np.ndarray):
             array = array.copy()  # the user may write to it before the backward pass
         elif not array:
@@ -209,7 +209,7 @@ def shapes_of(edges: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
 def _stamp_result(node: Any, result: Value) -> None:
     """The version of the result too, if the rule needs it."""
     if OUT in node.plan.needs:
-        node.stamps = (*node.stamps, result._cell, result._cell[0], OUT)
+        node.stamps = (*node.stamps, (result._cell, result._cell[0], OUT))
 
 
 def _several(

@@ -190,7 +190,13 @@ def _many(view: Any) -> Any:
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """A window of an axis."""
     index: list[Any] = [slice(None)] * input.ndim
-    index[axis_of(dim, input.ndim)] = slice(start, start + length)
+    place = axis_of(dim, input.ndim)
+    if start + length > input.dims[place]:
+        raise RuntimeError(
+            f"start ({start}) + length ({length}) exceeds dimension size "
+            f"({input.dims[place]})."
+        )
+    index[place] = slice(start, start + length)
     return viewed("Slice", getitem(input, tuple(index)), input)
 
 
