@@ -90,7 +90,7 @@ def accumulate(x: Any, bar: Any) -> None:
     if isinstance(bar, Value):
         x._grad = bar if own is None else own + bar
     elif own is None:
-        x._grad = made(x._result, _apart(bar), None)
+        x._grad = made(x._result, bar, None)
     elif own._edge is not None:
         x._grad = own + made(x._result, bar, None)
     elif isinstance(own._array, np.ndarray):
@@ -102,11 +102,6 @@ def accumulate(x: Any, bar: Any) -> None:
     hooks = x._extra.get("after") if x._extra else None
     for hook in hooks or ():
         hook(x)
-
-
-def _apart(bar: Any) -> Any:
-    """An array of its own; contributions may share theirs."""
-    return bar.copy() if isinstance(bar, np.ndarray) else bar
 
 
 def grad(
@@ -215,8 +210,6 @@ def _results(
             )
         if bar is None:
             bar = np.zeros_like(x._array) if absent.zeros else None
-        elif not isinstance(bar, Value):
-            bar = _apart(bar)
         plain = bar is None or isinstance(bar, Value)
         yield bar if plain else made(x._result, bar, None)
 

@@ -40,7 +40,8 @@ def sweep(
         create: whether what is computed is recorded in turn.
 
     Returns:
-        A cotangent per target or leaf that was reached, by edge.
+        A cotangent per target or leaf that was reached, by edge. An array among them is
+        nobody else's.
     """
     with enable_grad() if create else no_grad(), np.errstate(all="ignore"):
         run = _Sweep(keep, create, None if targets is None else set(targets))
@@ -133,12 +134,26 @@ class _Sweep:
                 function = node.plan.arrays
                 if function is None:
                     pulled = node.pull(bar)
+                elif not node.plan.needs:
+                    pulled = function(bar)
                 else:
                     pulled = function(bar, *node.unpacked())
             else:
                 pulled = self._observed(node, bar)
             for edge, part in zip(node.edges, pulled, strict=False):
-                if edge is not None and part is not None:
+                if edge is None or part is None:
+                    continue
+                # Most contributions are the first, and fit: what _add does with those.
+                if (
+                    plainly
+                    and type(edge) is Node
+                    and edge not in bars
+                    and part.shape == edge.shape
+                    and part.dtype is edge.dtype
+                ):
+                    bars[edge] = part
+                    heappush(heap, (edge.order, edge))
+                else:
                     add(edge, part)
             if not keep and (node.saved or type(node) is not Node):
                 node.release()
@@ -150,7 +165,7 @@ class _Sweep:
         elif node.taps is not None:
             bar = pass_through(node.taps, bar)
         if self._targets is not None and node in self._targets:
-            self._found[node] = bar
+            self._found[node] = _apart(bar)
             if self._needed is not None and node not in self._needed:
                 return ()
         pulled: Sequence[Any] = node.pull(bar, self._tensor)
@@ -167,7 +182,7 @@ class _Sweep:
             if port.taps is not None:
                 bar = pass_through(port.taps, bar)
             if self._targets is not None and port in self._targets:
-                self._found[port] = bar
+                self._found[port] = _apart(bar)
             found[number] = bar
         return found
 
@@ -177,8 +192,17 @@ class _Sweep:
         """What is left are leaves, in the order in which they were reached."""
         for leaf, bar in self._bars.items():
             hooks = leaf._extra.get("taps") if leaf._extra else None
-            self._found[leaf] = pass_through(hooks, bar) if hooks else bar
+            if hooks:
+                bar = pass_through(hooks, bar)
+            if hooks or leaf not in self._owned:
+                bar = _apart(bar)
+            self._found[leaf] = bar
         return self._found
+
+
+def _apart(bar: Any) -> Any:
+    """An array of its own; contributions may share theirs."""
+    return bar.copy() if isinstance(bar, np.ndarray) else bar
 
 
 def _recorded(array: Any, edge: Any) -> Any:

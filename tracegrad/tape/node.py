@@ -25,6 +25,10 @@ from tracegrad.transforms import rules
 # Later nodes have smaller numbers: a heap pops the latest first.
 next_order: Callable[[], int] = count(-1, -1).__next__
 
+_new: Callable[[Any], Any] = object.__new__
+_F64 = np.dtype(np.float64)
+_NOTHING: dict[str, Any] = {}  # parameters
+
 
 class Shape:
     """Shape and dtype of a value of which a rule needs nothing else."""
@@ -224,6 +228,32 @@ class Node:
     def recorded_result(self, saved: Any, tensor: Callable[..., Any]) -> Any:
         """The saved result as a tensor that leads back to this node."""
         return tensor(saved, self)
+
+
+def linked(cls: Any, out: Any, plan: Plan, edges: tuple[Any, ...]) -> Any:
+    """A tensor that an elementwise operation made, with a node that keeps nothing yet.
+
+    What ``made`` and ``Node`` do, in one go: half of what is recorded comes this way.
+    """
+    node = _new(Node)
+    node.plan = plan
+    node.params = _NOTHING
+    node.edges = edges
+    node.saved = node.stamps = ()
+    node.order = next_order()
+    node.taps = None
+    if type(out) is np.float64:
+        node.shape = ()
+        node.dtype = _F64
+    else:
+        node.shape = out.shape
+        node.dtype = out.dtype
+    x = _new(cls)
+    x._array = out
+    x._edge = node
+    x._cell = [0]
+    x._grad = x._extra = None
+    return x
 
 
 class ManyNode(Node):

@@ -17,13 +17,12 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.tape.modes import recording
-from tracegrad.tape.node import LEAF, Node
+from tracegrad.tape.node import LEAF, Node, linked
 from tracegrad.tape.plans import OUT, Plan, plan_for
 from tracegrad.tape.record import View, apply
-from tracegrad.tape.value import Value, made
+from tracegrad.tape.value import Value
 
 _NUMBERS = frozenset({float, int, np.float64})
-_F64 = np.dtype(np.float64)
 _float64 = np.float64
 _NOTHING: dict[str, Any] = {}  # parameters
 
@@ -62,12 +61,10 @@ def _arithmetic(
 
     def method(self: Any, other: Any) -> Any:
         n = self._edge
-        if isinstance(other, Value):
-            b, m = other._array, other._edge
-            plain = self._extra or other._extra
+        if type(other) is type(self) or isinstance(other, Value):
+            b, m, plain = other._array, other._edge, self._extra or other._extra
         elif type(other) in _NUMBERS:
-            b, m = other, None
-            plain = self._extra
+            b, m, plain = other, None, self._extra
         elif is_operand(other):
             return apply(primitive, (self, other), _NOTHING)
         else:
@@ -78,36 +75,35 @@ def _arithmetic(
             m = _edge(other, m)
         if plain or (n is None and m is None) or recording() is not True:
             return apply(primitive, (self, other), _NOTHING)
-        plan = both if n is not None and m is not None else only_first
-        if n is None:
-            plan = only_second
-        return _recorded(self, other, function(self._array, b), plan, (n, m), b)
+        a = self._array
+        plan = only_second if n is None else only_first if m is None else both
+        result = linked(self._result, function(a, b), plan, (n, m))
+        if plan.needs:
+            _keep(result, plan, self, other, a, b)
+        return result
 
     return method
 
 
-def _recorded(
-    self: Any, other: Any, out: Any, plan: Plan, edges: tuple[Any, Any], b: Any
-) -> Any:
-    """The result of an operation on a tensor and a tensor or number."""
-    result = made(self._result, out, None)
+def _keep(result: Any, plan: Plan, self: Any, other: Any, a: Any, b: Any) -> None:
+    """Let the node of an operation on two operands keep what it needs."""
     saved: tuple[Any, ...] = ()
     stamps: tuple[Any, ...] = ()
     for k in plan.needs:
         if k == 0:
-            saved = (self._array,)
+            saved = (a,)
             stamps = ((self._cell, self._cell[0], 0),)
         elif k == OUT:
-            saved = (*saved, out)
+            saved = (*saved, result._array)
             stamps = (*stamps, (result._cell, 0, OUT))
+        elif b is other:  # dividing by a zero of Python's would raise
+            saved = (*saved, b or _float64(b))
         else:
-            # Dividing by a zero of Python's would raise.
-            saved = (*saved, b if b is not other or b else _float64(b))
-            if b is not other:
-                stamps = (*stamps, (other._cell, other._cell[0], 1))
-    shape, dtype = ((), _F64) if type(out) is _float64 else (out.shape, out.dtype)
-    result._edge = Node(plan, _NOTHING, edges, saved, stamps, shape, dtype)
-    return result
+            saved = (*saved, b)
+            stamps = (*stamps, (other._cell, other._cell[0], 1))
+    node = result._edge
+    node.saved = saved
+    node.stamps = stamps
 
 
 def _reflected(primitive: Primitive) -> Callable[[Any, Any], Any]:
@@ -135,18 +131,14 @@ def unary(primitive: Primitive) -> Callable[[Any], Any]:
         out = function(self._array)
         if not out.ndim:
             out = out[()]
-        result = made(self._result, out, None)
-        saved: tuple[Any, ...] = ()
-        stamps: tuple[Any, ...] = ()
+        result = linked(self._result, out, plan, (edge,))
+        node = result._edge
         if operand:
-            saved = (self._array,)
-            stamps = ((self._cell, self._cell[0], 0),)
+            node.saved = (self._array,)
+            node.stamps = ((self._cell, self._cell[0], 0),)
         if result_too:
-            saved = (*saved, out)
-            stamps = (*stamps, (result._cell, 0, OUT))
-        result._edge = Node(
-            plan, _NOTHING, (edge,), saved, stamps, out.shape, out.dtype
-        )
+            node.saved = (*node.saved, out)
+            node.stamps = (*node.stamps, (result._cell, 0, OUT))
         return result
 
     return method
