@@ -23,13 +23,15 @@ from tracegrad.ir.primitive import Primitive
 from tracegrad.ir.shapes import concrete_size, shape_of
 from tracegrad.ir.source import Location, beginning
 from tracegrad.ir.types import ArrayType, dtype_of
+from tracegrad.numpy_api.indexing import getitem
 from tracegrad.numpy_api.shapes import broadcast_to
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.identities import filled
 from tracegrad.primitives.reductions import reduce_all
 from tracegrad.primitives.structural import dims
-from tracegrad.tape.inplace import fill, follow, place
+from tracegrad.tape.inplace import fill, follow, place, table_steps
 from tracegrad.tape.node import Shape
+from tracegrad.tape.parts import part, whole
 from tracegrad.tape.record import Step
 from tracegrad.tape.run import Call, Decision, Run, Slot, recorded
 from tracegrad.tape.value import Value, made
@@ -205,9 +207,7 @@ def _placed(base: Any, value: Any, *, steps: Sequence[Step], winners: Any) -> An
     The transposes of the steps that lead to the part put the new values into place.
     """
     builder = next(x.builder for x in (base, value) if isinstance(x, Tracer))
-    parts = [np.zeros(tuple(map(concrete_size, dims(base))), base.dtype)]
-    for step in steps:
-        parts.append(np.asarray(follow(parts[-1], [step])))
+    steps, parts = _steps(tuple(map(concrete_size, dims(base))), base.dtype, steps)
     dtype = dtype_of(base.dtype)
     new = Tracer(builder, lift(builder, value, dtype))
     new = broadcast_to(new, parts[-1].shape)
@@ -218,17 +218,37 @@ def _placed(base: Any, value: Any, *, steps: Sequence[Step], winners: Any) -> An
     return cmp.select(written, _back(new, steps, parts), base)
 
 
+def _steps(
+    shape: tuple[int, ...], dtype: Any, steps: Sequence[Step]
+) -> tuple[Sequence[Step], list[Any]]:
+    """Steps to a part of an array, and the arrays on the way."""
+    parts = [np.zeros(shape, dtype)]
+    steps = table_steps(parts[0], steps)
+    for step in steps:
+        parts.append(np.asarray(follow(parts[-1], [step])))
+    return steps, parts
+
+
 def _back(x: Any, steps: Sequence[Step], parts: Sequence[Any]) -> Any:
-    for (primitive, others, params), whole in zip(
+    for (primitive, others, params), base in zip(
         reversed(steps), reversed(parts[:-1]), strict=True
     ):
         if primitive is not cmp.stop_gradient:
             live = (True, *(False for _ in others))
-            x = rules.pull(primitive, params, [whole, *others], [None], [x], live)[0]
+            x = rules.pull(primitive, params, [base, *others], [None], [x], live)[0]
     return x
 
 
-_OWN: dict[Primitive, Callable[..., Any]] = {fill: _filled, place: _placed}
+def _in_zeros(x: Tracer, *, index: Any, shape: tuple[int, ...]) -> Any:
+    return _back(x, *_steps(shape, x.dtype, [(part, (), {"index": index})]))
+
+
+_OWN: dict[Primitive, Callable[..., Any]] = {
+    fill: _filled,
+    place: _placed,
+    part: lambda x, *, index: getitem(x, index),
+    whole: _in_zeros,
+}
 
 
 # --- on the tape -------------------------------------------------------------------

@@ -93,12 +93,18 @@ def scalar(dtype: DType) -> ArrayType:
     return ArrayType(dtype, ())
 
 
+_NAMES: dict[object, DType] = {np.dtype(name): name for name in get_args(DType)}
+
+
 def dtype_of(dtype: object) -> DType:
     """The name of a NumPy dtype (or of anything NumPy reads as one).
 
     Raises:
         DTypeError: for a dtype that kernels don't have.
     """
+    known = _NAMES.get(dtype) if isinstance(dtype, np.dtype) else None
+    if known is not None:
+        return known
     name = np.dtype(cast("str", dtype)).name
     if name in NARROW:
         raise narrow_error(name)

@@ -24,7 +24,7 @@ from tracegrad.numpy_api.arguments import axes_of, axis_of
 from tracegrad.numpy_api.indexing import take_along_axis
 from tracegrad.numpy_api.shapes import with_new_axes
 from tracegrad.primitives import comparisons as cmp
-from tracegrad.primitives import composite, special, structural
+from tracegrad.primitives import composite, linalg, special, structural
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import reductions as red
 from tracegrad.tape.node import Node
@@ -203,7 +203,14 @@ def sum_(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
     """The sum of all elements, or over axes."""
     checked("sum", input)
     axes = _axes(input, dim)
+    if dtype is None and is_float(input):
+        return named("Sum", _total(input, axes, keepdim), input)
     return named("Sum", npr.sum_(input, axes, dtype, keepdims=keepdim), input)
+
+
+def _total(input: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    out = structural.reduce_sum(input, axes=axes) if axes else input
+    return with_new_axes(out, axes) if keepdim and axes else out
 
 
 def mean(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
@@ -214,7 +221,10 @@ def mean(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
             f"mean(): the input must be floating-point, not {input.dtype}"
         )
     axes = _axes(input, dim)
-    return named("Mean", npr.mean(input, axes, dtype, keepdims=keepdim), input)
+    if dtype is not None:
+        return named("Mean", npr.mean(input, axes, dtype, keepdims=keepdim), input)
+    count = math.prod(input.dims[k] for k in axes)
+    return named("Mean", ew.divide(_total(input, axes, keepdim), count))
 
 
 def prod(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
@@ -316,10 +326,11 @@ def norm(input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False) ->
     checked("norm", input)
     axes = _axes(input, dim)
     order = 2.0 if p in ("fro", None) else float(p)
+    if order == 2.0 and is_float(input):
+        out = ew.length(_total(input * input, axes, keepdim))
+        return named("LinalgVectorNorm", out)
     size = ew.absolute(input)
-    if order == 2.0:
-        out = ew.length(npr.sum_(input * input, axes, keepdims=keepdim))
-    elif math.isinf(order):
+    if math.isinf(order):
         extreme = npr.max_ if order > 0 else npr.min_
         out = extreme(size, axes, keepdims=keepdim)
     elif order == 1.0:
@@ -394,6 +405,11 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def _product(a: Any, b: Any) -> Any:
+    plain = a.ndim == b.ndim in (1, 2) and is_float(a) and is_float(b)
+    if plain and a.dims[-1] == b.dims[0]:
+        if a.ndim == 2:
+            return linalg.dot(a, b)
+        return structural.reduce_sum(ew.multiply(a, b), axes=(0,))
     try:
         return npl.matmul(a, b)
     except ValueError as error:

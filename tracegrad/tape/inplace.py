@@ -20,6 +20,7 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.indexing import gather
 from tracegrad.tape.modes import recorder, recording
 from tracegrad.tape.node import LEAF, Node
+from tracegrad.tape.parts import basic, part
 from tracegrad.tape.plans import OUT, plan_for
 from tracegrad.tape.record import Step, View, edge_of, kept, shapes_of
 from tracegrad.tape.shaping import plain
@@ -277,12 +278,29 @@ _step.rank = 3.0  # type: ignore[attr-defined]
 _Path.__tracegrad_apply__ = staticmethod(_step)  # type: ignore[attr-defined]
 
 
+def table_steps(array: Any, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps from an array to a part of it, by primitives of the table alone."""
+    found: list[Step] = []
+    for step in steps:
+        primitive, _, params = step
+        if primitive is part:
+            found += getitem(_Path(array), params["index"]).steps
+        else:
+            found.append(step)
+        array = follow(array, [step])
+    return tuple(found)
+
+
 def set_item(x: Any, index: Any, value: Any) -> None:
     """``x[index] = value``."""
     check_writable(x, value)
     array = x._memory()
     key = plain(index)
-    path = getitem(_Path(array), key)
+    place = basic(key)
+    if place is None:
+        path = getitem(_Path(array), key)
+    else:
+        path = _Path(array[place], ((part, (), {"index": place}),))
     values = np.asarray(value._array if isinstance(value, Value) else value)
     if isinstance(value, Value):
         _check_cast(values, array)

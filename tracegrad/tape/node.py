@@ -204,7 +204,10 @@ class Node:
             tensor: makes a tensor of a saved array and its edge, so that what the rule
                 does with it is recorded.
         """
-        plan, saved = self.plan, self.unpacked()
+        plan = self.plan
+        if plan is not None and plan.transpose is not None:
+            return (plan.transpose(bar, self.edges[0], **self.params),)
+        saved = self.unpacked()
         if tensor is not None:
             saved = [
                 self.recorded_result(x, tensor)

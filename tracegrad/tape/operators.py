@@ -90,7 +90,9 @@ def _keep(result: Any, plan: Plan, self: Any, other: Any, a: Any, b: Any) -> Non
     saved: tuple[Any, ...] = ()
     stamps: tuple[Any, ...] = ()
     for k in plan.needs:
-        if k == 0:
+        if k == 0 and a is self:
+            saved = (a,)
+        elif k == 0:
             saved = (a,)
             stamps = ((self._cell, self._cell[0], 0),)
         elif k == OUT:
@@ -106,11 +108,23 @@ def _keep(result: Any, plan: Plan, self: Any, other: Any, a: Any, b: Any) -> Non
     node.stamps = stamps
 
 
-def _reflected(primitive: Primitive) -> Callable[[Any, Any], Any]:
+def _reflected(
+    primitive: Primitive, function: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], Any]:
+    """The operator on a number and a tensor."""
+    plan = plan_for(primitive, 2, (False, True), {})
+
     def method(self: Any, other: Any) -> Any:
+        n = self._edge
         if not is_operand(other):
             return NotImplemented
-        return apply(primitive, (other, self), _NOTHING)
+        short = type(n) is Node and type(other) in _NUMBERS and not self._extra
+        if not short or recording() is not True:
+            return apply(primitive, (other, self), _NOTHING)
+        a, b = other, self._array
+        result = linked(self._result, function(a, b), plan, (None, n))
+        _keep(result, plan, other, self, a, b)
+        return result
 
     return method
 
@@ -157,11 +171,11 @@ class Operators(Value):
     __add__ = _arithmetic(ew.add, operator.add)
     __radd__ = __add__  # of a number: the order makes no difference
     __sub__ = _arithmetic(ew.subtract, operator.sub)
-    __rsub__ = _reflected(ew.subtract)
+    __rsub__ = _reflected(ew.subtract, operator.sub)
     __mul__ = _arithmetic(ew.multiply, operator.mul)
     __rmul__ = __mul__
     __truediv__ = _arithmetic(ew.divide, operator.truediv)
-    __rtruediv__ = _reflected(ew.divide)
+    __rtruediv__ = _reflected(ew.divide, operator.truediv)
     __floordiv__ = _general(ew.floor_divide)
     __rfloordiv__ = _general(ew.floor_divide, swap=True)
     __mod__ = _general(ew.remainder)

@@ -42,11 +42,17 @@ class Plan:
         arrays: ``(cotangent, *needed values) -> cotangents of all operands``, for NumPy
             arrays; None for a rule that is read at each call.
         tensors: the same for tape tensors.
+        refused: whether it has no derivative, where a zero would be wrong.
+        transpose: for a linear primitive of one operand, its cotangent from that of
+            the result and its shape; None otherwise.
         views: whether the result may share memory with the first operand.
         name: of its nodes.
     """
 
-    __slots__ = ("arrays", "live", "name", "needs", "primitive", "tensors", "views")
+    __slots__ = (
+        *("arrays", "live", "name", "needs", "primitive"),
+        *("refused", "tensors", "transpose", "views"),
+    )
 
     def __init__(self, primitive: Primitive, live: Live, needs: tuple[int, ...]):
         self.primitive = primitive
@@ -54,8 +60,11 @@ class Plan:
         self.needs = needs
         self.arrays: Callable[..., Any] | None = None
         self.tensors: Callable[..., Any] | None = None
+        self.transpose: Callable[..., Any] | None = None
         self.views = isinstance(primitive.lower, IndexMap) and primitive is not gather
         self.name = node_name(primitive)
+        rule = primitive.rule
+        self.refused = isinstance(rule, Elementwise) and rule.partials is None
 
 
 def plan_for(
@@ -73,6 +82,8 @@ def _other(primitive: Primitive, live: Live) -> Plan:
     if primitive.rule is None:  # steps and roundings: the derivative is zero
         zeros = _Zeros(live)
         plan.arrays = plan.tensors = zeros
+    if isinstance(primitive.rule, Linear) and live == (True,):
+        plan.transpose = primitive.rule.transposes[0]
     return plan
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracegrad.errors import DifferentiationError
-from tracegrad.ir.primitive import Elementwise, Primitive
+from tracegrad.ir.primitive import Primitive
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.tape.modes import (
     enable_grad,
@@ -111,7 +111,7 @@ def apply(
             arrays.append(x)
             edges.append(None)
     assert first is not None
-    live = tuple(edge is not None for edge in edges)
+    live = tuple([edge is not None for edge in edges])
     plan = plan_for(primitive, len(arrays), live, params)
     if plan.views and first is operands[0]:
         arrays[0] = first._memory()
@@ -154,22 +154,16 @@ def _node(
     params: Mapping[str, Any],
     out: Any,
 ) -> Node:
-    check_rule(plan.primitive)
+    if plan.refused:
+        raise DifferentiationError(
+            f"{plan.primitive.name} has no derivative: {plan.primitive.refuses}",
+            todo="Detach its argument, or write a Function around it.",
+        )
     saved, stamps = kept(plan, operands, arrays, out)
     node = Node(plan, params, edges, saved, stamps, out.shape, out.dtype)
     if plan.arrays is None:
         node.shapes = shapes_of(edges, arrays)
     return node
-
-
-def check_rule(primitive: Primitive) -> None:
-    """Refuse to record what has no derivative where a zero would be wrong."""
-    rule = primitive.rule
-    if isinstance(rule, Elementwise) and rule.partials is None:
-        raise DifferentiationError(
-            f"{primitive.name} has no derivative: {primitive.refuses}",
-            todo="Detach its argument, or write a Function around it.",
-        )
 
 
 def kept(

@@ -7,6 +7,7 @@ torch.Size([3, 1])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from tracegrad.numpy_api.reductions import argsort
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import structural
 from tracegrad.tape.functions import Extremes, _plain, named
+from tracegrad.tape.parts import basic, part
 from tracegrad.tape.record import View, detached, value_of
 from tracegrad.tape.value import Value, made
 
@@ -49,12 +51,19 @@ def copied(title: str, out: Any) -> Any:
 
 def reshape(input: Any, *shape: Any) -> Any:
     """The same elements in another shape; one size may be -1."""
-    try:
-        return nps.reshape(input, _sizes(shape))
-    except ValueError:
-        raise RuntimeError(
-            f"shape '{list(_sizes(shape))}' is invalid for input of size {input.size}"
-        ) from None
+    sizes, total = _sizes(shape), int(input._array.size)
+    if -1 in sizes:
+        known = -math.prod(sizes)
+        if known <= 0 or total % known:
+            raise _invalid(sizes, total)
+        sizes = tuple(total // known if n == -1 else n for n in sizes)
+    if math.prod(sizes) != total:
+        raise _invalid(sizes, total)
+    return structural.reshape(input, shape=sizes)
+
+
+def _invalid(sizes: tuple[int, ...], total: int) -> RuntimeError:
+    return RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {total}")
 
 
 def view(input: Any, *shape: Any) -> Any:
@@ -197,7 +206,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
             f"({input.dims[place]})."
         )
     index[place] = slice(start, start + length)
-    return viewed("Slice", getitem(input, tuple(index)), input)
+    return named("Slice", part(input, index=(*index, ...)))
 
 
 def select(input: Any, dim: int, index: int) -> Any:
@@ -211,7 +220,10 @@ def subscript(input: Any, index: Any) -> Any:
     single = type(index) is int or (
         type(index) is tuple and any(type(k) is int for k in index)
     )
-    return viewed("Select" if single else "Slice", getitem(input, plain(index)), input)
+    key = plain(index)
+    place = basic(key)
+    out = getitem(input, key) if place is None else part(input, index=place)
+    return viewed("Select" if single else "Slice", out, input)
 
 
 def plain(index: Any) -> Any:
