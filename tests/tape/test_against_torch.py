@@ -60,7 +60,7 @@ class Program:
         self.lib, self.rng = lib, rng
         self.pool = [self.leaf() for _ in range(4)]
         self.leaves = list(self.pool)
-        self.viewed = set()
+        self.viewed = []
 
     def leaf(self):
         shape = SHAPES[self.rng.integers(len(SHAPES))]
@@ -72,13 +72,17 @@ class Program:
         assert x.grad_fn is not self  # PyTorch's views notice writes when asked for it
         return x
 
+    def shared(self, x):
+        """Whether other tensors may share its memory."""
+        return any(v is x for v in self.viewed)
+
     def draw(self, names):
         return names[self.rng.integers(len(names))]
 
     def step(self):
         kind = self.rng.integers(16)
         x, y = self.pick(), self.pick()
-        if kind in (5, 9, 15) and {id(x), id(y)} & self.viewed:
+        if kind in (5, 9, 15) and (self.shared(x) or self.shared(y)):
             y = y * 1.0
         if kind <= 2:
             return getattr(x, self.draw(UNARY))()
@@ -115,11 +119,11 @@ class Program:
         name = self.draw(
             ("detach", "clone", "retain_grad", "requires_grad_", "detach_")
         )
-        if name == "detach":
-            self.viewed.add(id(x))
-        if name in ("requires_grad_", "detach_") and id(x) in self.viewed:
+        if name in ("requires_grad_", "detach_") and self.shared(x):
             return x
         made = getattr(x, name)()
+        if name == "detach":
+            self.viewed += [x, made]
         return x if made is None else made
 
     def reduce(self, x):
@@ -157,10 +161,10 @@ class Program:
 
     def view(self, x):
         name = self.draw(SHAPING)
-        self.viewed.add(id(x))
         if not x.ndim:
-            return x.reshape(1)
-        return {
+            name = "flat"
+        self.viewed.append(x)
+        view = {
             "first": lambda: x[0],
             "rest": lambda: x[min(1, x.shape[0] - 1) :],
             "t": lambda: x.t() if x.ndim < 3 else x,
@@ -178,6 +182,8 @@ class Program:
             "select": lambda: x.select(0, 0),
             "tril": lambda: x.tril(),
         }[name]()
+        self.viewed.append(view)
+        return view
 
     def assign(self, x, y):
         kind = self.rng.integers(5)

@@ -116,10 +116,11 @@ def number_of(like: Any, size: Size) -> Any:
 
 
 def recorded(like: Any, x: Any) -> Any:
-    """A plain array as a hidden input, where ``like`` is recorded."""
-    if like is None or is_traced(x):
+    """A plain array as a hidden input, if ``like`` belongs to a graph."""
+    builder = getattr(like, "builder", None)  # the tape takes arrays as they are
+    if builder is None or is_traced(x):
         return x
-    return like.of(like.builder, like.builder.capture(x))
+    return like.of(builder, builder.capture(x))
 
 
 # --- dtypes ------------------------------------------------------------------------
