@@ -23,7 +23,6 @@ from tracegrad.direct_call import direct_call
 from tracegrad.eager import copy_out
 from tracegrad.errors import ArgumentError, TapeWarning, TracegradError, TracingError
 from tracegrad.fast_call import fast_call
-from tracegrad.ir.printer import print_graph
 from tracegrad.ir.source import Location, beginning
 from tracegrad.logging import logger
 from tracegrad.nopython import nopython, numba_type
@@ -32,6 +31,7 @@ from tracegrad.signatures import parse
 from tracegrad.specialisation import Program, Specialisation, program, specialise
 from tracegrad.tape.picture import graph_dot
 from tracegrad.tape.value import Value
+from tracegrad.texts import GraphText, Stages, Text
 from tracegrad.traces.escapes import defect, is_defect
 from tracegrad.traces.inputs import Leaf, describe, identifier
 from tracegrad.traces.scope import current
@@ -39,25 +39,6 @@ from tracegrad.traces.tracer import Tracer
 
 Mode = Literal["auto", "compiled", "tape"]
 Place = Callable[[Any], Any]
-
-
-class Text(str):
-    """A text that a notebook or prompt shows as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-class Stages(dict[str, Text]):
-    """The stages of a compilation by title, in order; printed one after another."""
-
-    def __str__(self) -> str:
-        rule = "# " + "-" * 70
-        return "\n\n".join(f"{rule}\n# {k}\n{rule}\n{v}" for k, v in self.items())
-
-    __repr__ = __str__
 
 
 class Compiled(functools.partial[Any]):
@@ -429,9 +410,9 @@ class Compiled(functools.partial[Any]):
         return None if path is None else str(path)
 
     @property
-    def graph(self) -> Text:
+    def graph(self) -> GraphText:
         """What that kernel computes, in the intermediate representation."""
-        return Text(print_graph(self._used().graph))
+        return GraphText.of(self._used().graph)
 
     def picture(self) -> Any:
         """A drawing of the graph of the kernel used last, for notebooks.

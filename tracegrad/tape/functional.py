@@ -33,7 +33,8 @@ def _fresh(inputs: Any, create_graph: bool) -> tuple[Any, ...]:
 def _called(func: Function, inputs: Any, create_graph: bool) -> tuple[Any, Any, bool]:
     points = _fresh(inputs, create_graph)
     returned = func(*points)
-    outputs = sequence(returned)
+    several = isinstance(returned, (tuple, list))
+    outputs = tuple(returned) if several else (returned,)
     for y in outputs:
         if not isinstance(y, Tensor):
             raise TypeError(f"the function must return tensors, not {type(y).__name__}")

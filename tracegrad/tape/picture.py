@@ -2,13 +2,16 @@
 
 They need the ``graphviz`` library (``pip install tracegrad[pictures]``). What they
 return shows itself in a notebook, and its ``.source`` is the DOT text; only drawing
-needs the ``dot`` program.
+needs the ``dot`` program, without which a notebook shows that text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import shutil
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from tracegrad.ir.graph import Equation, Graph, Literal, Operand
@@ -21,13 +24,37 @@ _OUTPUT, _BASE = "darkolivegreen1", "darkolivegreen3"
 _NODE = "lightgrey"
 
 
-def _digraph() -> Any:
+@functools.cache
+def _picture_class() -> Any:
+    """A Digraph of graphviz, in a notebook as text where it can't be drawn."""
     try:
         graphviz = import_module("graphviz")
     except ImportError as error:
         raise ImportError(
             "pictures need the graphviz library: pip install 'tracegrad[pictures]'"
         ) from error
+
+    class Picture(graphviz.Digraph):  # type: ignore[name-defined, misc]
+        def _repr_mimebundle_(self, *_: Any, **__: Any) -> dict[str, str]:
+            return mime_bundle(self.source, lambda: self)
+
+    return Picture
+
+
+def mime_bundle(text: str, draw: Callable[[], Any]) -> dict[str, str]:
+    """What a notebook shows: a drawing if the means are there, else the text.
+
+    Args:
+        text: to show in its place.
+        draw: gives the ``graphviz.Digraph``.
+    """
+    bundle = {"text/plain": text}
+    if find_spec("graphviz") is not None and shutil.which("dot") is not None:
+        bundle["image/svg+xml"] = draw().pipe(format="svg", encoding="utf-8")
+    return bundle
+
+
+def _digraph() -> Any:
     style = {
         "style": "filled",
         "shape": "box",
@@ -37,7 +64,7 @@ def _digraph() -> Any:
         "height": "0.2",
         "fontname": "monospace",
     }
-    return graphviz.Digraph(node_attr=style, graph_attr={"size": "12,12"})
+    return _picture_class()(node_attr=style, graph_attr={"size": "12,12"})
 
 
 def make_dot(
