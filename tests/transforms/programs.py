@@ -353,6 +353,16 @@ def newtons(a):
     return loop(0, a.shape[0], body, 0.0)
 
 
+def grown_twice(a):
+    """The second loop depends on what the first one came to."""
+
+    def step(x):
+        return x * x + np.sin(x)
+
+    found = while_loop(lambda x: x < 5.0, step, a + 1.0)
+    return while_loop(lambda x: x < 1000.0, step, found - 1.0)
+
+
 def cubic(a, b, c):
     def step(x):
         f = ((x + b) * x + c) * x - a

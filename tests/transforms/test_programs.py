@@ -55,6 +55,7 @@ CASES = {
     "growing_slices": (["f1"], (normal(5),)),
     "newton": (["f", "f"], (7.0, 3.0)),
     "newtons": (["f1"], (rng.uniform(1, 9, 4),)),
+    "grown_twice": (["f"], (0.5,)),
     "cubic": (["f", "f", "f"], (7.0, 0.5, 2.0), (0, 1, 2)),
     "cubics": (["f1", "f", "f"], (rng.uniform(1, 9, 4), 0.5, 2.0), (0, 1, 2)),
     "while_writes": (["f1"], (normal(5),)),

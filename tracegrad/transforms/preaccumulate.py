@@ -80,6 +80,7 @@ def preaccumulate(
         if len(leaves) <= MOST:
             gone.update(walk_in(loop))
             known, new, jacobian = _replace(builder, loop, leaves, before)
+            found.update(values_of([x for old, x in known.items() if old in found]))
             substitute_everywhere(graph, known)
             made[new] = jacobian
     return made
