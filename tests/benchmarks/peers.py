@@ -152,6 +152,11 @@ def by_autograd(workload: Workload, inputs: Inputs) -> Call:
     return lambda: value_and_grad(*inputs)
 
 
+def _as_double(tensor):
+    """A number among PyTensor's tensors is taken for single precision if it can be."""
+    return tensor.astype("float64") if tensor.dtype == "float32" else tensor
+
+
 def by_pytensor(workload: Workload, inputs: Inputs) -> Call:
     import pytensor
     import pytensor.tensor as pt
@@ -167,7 +172,7 @@ def by_pytensor(workload: Workload, inputs: Inputs) -> Call:
         outputs = pytensor.scan(
             flat_step,
             sequences=None if xs is None else [xs],
-            outputs_info=[pt.as_tensor(value) for value in first],
+            outputs_info=[_as_double(pt.as_tensor(value)) for value in first],
             n_steps=length,
             return_updates=False,
         )
