@@ -172,3 +172,33 @@ def stable_argsort(values: Any, order: Any) -> None:
         for k in range(n):
             order[k] = merged[k]
         width *= 2
+
+
+@njit(error_model="numpy")
+def search_left(cells: Any, values: Any, places: Any) -> None:
+    """Where each value belongs among sorted cells: before its equals."""
+    for k in range(values.shape[0]):
+        low, high, value = 0, cells.shape[0], values[k]
+        while low < high:
+            middle = (low + high) // 2
+            cell = cells[middle]
+            if cell < value or (value != value and cell == cell):
+                low = middle + 1
+            else:
+                high = middle
+        places[k] = low
+
+
+@njit(error_model="numpy")
+def search_right(cells: Any, values: Any, places: Any) -> None:
+    """Where each value belongs among sorted cells: after its equals."""
+    for k in range(values.shape[0]):
+        low, high, value = 0, cells.shape[0], values[k]
+        while low < high:
+            middle = (low + high) // 2
+            cell = cells[middle]
+            if value < cell or (cell != cell and value == value):
+                high = middle
+            else:
+                low = middle + 1
+        places[k] = low

@@ -86,6 +86,8 @@ DENSE = {
     "det": "matrix_determinant",
     "slogdet": "log_determinant",
     "argsort": "stable_argsort",
+    "searchsorted": "search_left",
+    "searchsorted_right": "search_right",
 }
 # Scalar operations that vector maths has a function for, and free-order sums.
 VECTOR_MATH = frozenset(OPERATIONS) - _NUMPY - _INLINE - {"absolute"} | {

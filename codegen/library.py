@@ -21,10 +21,6 @@ def library_call(stmt: Library) -> ast.stmt:
             value = call("np.dot", *args)
         case "svd":
             value = call("np.linalg.svd", *args, ast.Constant(False))
-        case "searchsorted":
-            value = call("np.searchsorted", *args)
-        case "searchsorted_right":
-            value = call("np.searchsorted", *args, ast.Constant("right"))
         case routine:
             value = call(f"np.linalg.{routine}", *args)
     targets = [_target(output) for output in stmt.outputs]

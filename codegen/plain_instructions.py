@@ -121,6 +121,16 @@ def stable_argsort(values: Any, order: Any) -> None:
     order[:] = np.argsort(values, kind="stable")
 
 
+def search_left(cells: Any, values: Any, places: Any) -> None:
+    """Where values belong, before their equals."""
+    places[:] = np.searchsorted(cells, values)
+
+
+def search_right(cells: Any, values: Any, places: Any) -> None:
+    """Where values belong, after their equals."""
+    places[:] = np.searchsorted(cells, values, "right")
+
+
 # --- arithmetic ---------------------------------------------------------------------
 
 

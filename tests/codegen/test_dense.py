@@ -76,3 +76,15 @@ def test_a_stable_order_with_nan_last(n):
     dense.stable_argsort(values, found)
     plain.stable_argsort(values, expected)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("routine", ["search_left", "search_right"])
+@pytest.mark.parametrize("n", [0, 1, 2, 65])
+def test_places_among_sorted_cells(routine, n):
+    cells = np.sort(rng.integers(0, 9, n).astype(float))
+    cells[n - n // 5 :] = np.nan
+    values = np.array([*cells, -1.0, 4.5, 99.0, np.inf, np.nan])
+    found, expected = np.empty((2, values.size), np.int64)
+    getattr(dense, routine)(cells, values, found)
+    getattr(plain, routine)(cells, values, expected)
+    np.testing.assert_array_equal(found, expected)
