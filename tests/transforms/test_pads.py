@@ -72,3 +72,10 @@ def test_halves_of_any_size_are_joined():
         return joined + pad(right, starts=start, steps=(1,), shape=shape)
 
     assert "pad" not in joined(halves, X[0])
+
+
+def test_a_window_inside_another_is_added_to_it():
+    places = [((0,), (1,)), ((1,), (3,)), ((2,), (1,)), ((0,), (1,))]
+    names = joined(windows(*places), X[0])
+    assert names.count("concatenate") == 1
+    assert names.count("pad") == 1

@@ -2,16 +2,19 @@
 
 ``a, b = x`` leaves the gradient ``pad(a_bar) + pad(b_bar)``, each with zeros around its
 own cells, to be tested for cell by cell. Where windows of a sum lie side by side they
-are written side by side, with zeros in what static gaps there are.
+are written side by side, with zeros in what static gaps there are; one inside another
+is added to it.
 
     pad[0 of 3](a) + pad[2 of 3](b)  ->  concatenate(a, 0, b)
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import sub
 
 from tracegrad.ir.graph import Builder, Equation, Graph, Operand, Value
 from tracegrad.ir.shapes import Assumptions, Dim, Shape
@@ -26,6 +29,8 @@ from tracegrad.transforms.regions import (
     regions_in,
     substitute_everywhere,
 )
+
+LARGE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,13 @@ class _Piece:
     def end(self, axis: int) -> Dim:
         """Where its window ends along an axis."""
         return self.starts[axis] + self.shape[axis]
+
+    def holds(self, other: _Piece) -> bool:
+        """Whether another is known to lie in its window."""
+        axes = range(len(self.starts))
+        before = ((other.starts[k] - self.starts[k]).value for k in axes)
+        behind = ((self.end(k) - other.end(k)).value for k in axes)
+        return all(gap is not None and gap >= 0 for gap in (*before, *behind))
 
     def around(self, axis: int) -> tuple[tuple[Dim, Dim], ...]:
         """Its window along the other axes."""
@@ -91,7 +103,7 @@ def _joined(
             others.append(term)
     apart = Builder(Graph(parent=output.graph), Assumptions(), simplify, exact=False)
     with apart.at(equation.location):
-        pieces = pads
+        pieces = _absorbed(apart, pads)
         for axis in reversed(range(output.type.ndim)):
             pieces = list(_side_by_side(apart, pieces, axis, output.type.shape[axis]))
         if len(pieces) == len(pads):
@@ -114,6 +126,27 @@ def _terms(equation: Equation, inner: set[Operand]) -> Iterator[Operand]:
             yield from _terms(operand.definition, inner)
         else:
             yield operand
+
+
+def _absorbed(builder: Builder, pieces: list[_Piece]) -> list[_Piece]:
+    """The pieces, those added to others in whose windows they lie."""
+    found: list[_Piece] = []
+    for piece in sorted(pieces, key=lambda piece: -_extent(piece)):
+        for k, other in enumerate(found):
+            if other.holds(piece):
+                starts = map(sub, piece.starts, other.starts)
+                inner = _placed(builder, _Piece((*starts,), piece.operand), other.shape)
+                total = builder.emit1(ew.add, (other.operand, inner))
+                found[k] = _Piece(other.starts, total)
+                break
+        else:
+            found.append(piece)
+    return found
+
+
+def _extent(piece: _Piece) -> int:
+    """How many elements it has, as far as that is known: the largest come first."""
+    return math.prod(LARGE if n.value is None else n.value for n in piece.shape)
 
 
 def _side_by_side(
