@@ -107,8 +107,7 @@ def _lower(graph: Graph, assumptions: Assumptions, name: str) -> Lowered:
         body, results = _body(prepared, given, scalars, entry.sizes, facts, names)
     body, results = tidy(body, results, names)
     body = jam(body, names)
-    if program:
-        body = polish(coalesce(body, results))
+    body = polish(coalesce(body, results) if program else body)
     shared, shown = share_workspace(body, results)
     checks = entry.checks()
     fixed = [*entry.taken, name]
