@@ -138,5 +138,5 @@ def test_the_jacobian_of_a_stiff_equation():
 
 
 def test_what_is_no_float_is_no_parameter():
-    with pytest.raises(ArgumentError, match="int, not floating-point"):
+    with pytest.raises(ArgumentError, match="is 2: int, not floating-point"):
         scipy_objective(lambda p: p[0], (1.0, 2))

@@ -117,6 +117,7 @@ def test_ndimage_transforms():
     [
         ("float64[:], float64[:]", {}, "an integrand takes float64 numbers"),
         ("int64", {}, "an integrand takes float64 numbers"),
+        ("float64", {}, "1 types are not those of the arguments of wave: missing"),
         ("float64", {"form": "generic_filter"}, "a generic_filter takes one"),
         ("float64[:]", {"form": "blur"}, "form='blur' is none of integrand"),
         ("float64", {"user_data": [1.0, 2.0]}, "neither the last array nor"),

@@ -2,13 +2,15 @@
 
 Each command is a module of ``tracegrad.commands`` with ``add(subparsers)``, which
 describes its options and says what to run. Exit codes: what the command says (0 for
-success), and 2 for a wrong command line or a function that can't be traced.
+success), and 2 where it could say nothing: for a wrong command line, a function that
+can't be traced, an error in a module.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 
 from tracegrad import __version__
@@ -35,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
-    except TracegradError as error:
+    except (TracegradError, OSError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except Exception:  # of the user's own code: no verdict on its gradient
+        traceback.print_exc()
         return 2
     return code
 

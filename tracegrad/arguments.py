@@ -52,7 +52,7 @@ class Binder:
         """The arguments with defaults, as far as possible positional.
 
         Raises:
-            TypeError: if they don't fit the signature, as a call of the function would.
+            ArgumentError: a TypeError, if they don't fit the signature.
         """
         if not kwargs and len(args) == self._complete:
             return args, kwargs
@@ -61,7 +61,7 @@ class Binder:
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{self.title}(): {error}") from None
+            raise ArgumentError(f"{self.title}(): {error}") from None
         bound.apply_defaults()
         return bound.args, bound.kwargs
 

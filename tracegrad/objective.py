@@ -145,9 +145,10 @@ class _Flat:
         leaves, self._tree = pytree.flatten(parameters)
         for leaf in leaves:
             if np.asarray(leaf).dtype.kind != "f":
+                kind = getattr(leaf, "dtype", type(leaf).__name__)
                 raise ArgumentError(
-                    f"a parameter is a {type(leaf).__name__}, not floating-point.",
-                    todo="Pass what is no parameter as a further argument.",
+                    f"a parameter is {leaf!r}: {kind}, not floating-point.",
+                    todo="Write 2.0 for 2; what is no parameter is a further argument.",
                 )
         self._function = function
         self._shapes = [np.shape(leaf) for leaf in leaves]

@@ -16,6 +16,7 @@ reports.
 from __future__ import annotations
 
 import ctypes
+import inspect
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -112,7 +113,9 @@ def cfunc(function: Any, signature: str, *, result: Any = ()) -> Any:
 
     parameters: dict[str, str] = {}
     arguments = []
-    for k, example in enumerate(parse(signature)):
+    examples = parse(signature)
+    _check_count(function, examples)
+    for k, example in enumerate(examples):
         kind = _CTYPES[_dtype(example)]
         rank = np.ndim(example)
         if not rank:
@@ -171,6 +174,7 @@ def low_level_callable(
         parameters, lines = _integrand(own, given, result)
     else:
         parameters, lines = _filter(form, own, given, result)
+    _check_count(function, examples)
     returned, failed = ("double", "nan") if form == "integrand" else ("int", "0")
     made = function_pointers.function_pointer(
         "pointer", parameters, lines, _scope(function), returned, failed
@@ -179,6 +183,18 @@ def low_level_callable(
     address = None if data is None else data.ctypes.data_as(ctypes.c_void_p)
     _KEPT.append(made)
     return LowLevelCallable(made.ctypes, address)
+
+
+def _check_count(function: Any, examples: Sequence[Any]) -> None:
+    """Refuse a signature that has not one type for each argument."""
+    try:
+        inspect.signature(function).bind(*examples)
+    except TypeError as error:
+        name = getattr(function, "__name__", "the function")
+        raise ArgumentError(
+            f"{len(examples)} types are not those of the arguments of {name}: {error}.",
+            todo="Give one for each, those that user_data holds included.",
+        ) from None
 
 
 # Machine code that C may call as long as the process lives.

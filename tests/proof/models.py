@@ -43,6 +43,12 @@ def halved(x):
     return x**3
 
 
+def picky(x):
+    if x < 0.0:
+        raise ValueError("x must not be negative")
+    return np.sqrt(x)
+
+
 def rotated(x, angle):
     c, s = np.cos(angle), np.sin(angle)
     return np.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])

@@ -141,6 +141,23 @@ def test_a_kink_is_reported_and_no_failure():
     assert "the given point lies on a kink" in report.notes
 
 
+def test_a_jump_is_no_wrong_gradient():
+    report = verify(lambda x: np.floor(x) * x, 1.0, points=1)
+    assert report.ok
+    checks = by_method(report)
+    assert checks["in 50 digits"].verdict == "agreed"  # at the random point
+    assert "the given point lies on a kink" in report.notes
+
+
+def test_points_at_which_the_function_raises_are_left_out():
+    report = verify(models.picky, 0.5, domain={"x": (-1.0, 1.0)}, points=3)
+    assert report.ok
+    assert by_method(report)["by SymPy"].why.endswith("where x >= 0")
+    assert "it raises ValueError at some of the random points" in report.notes
+    with pytest.raises(ValueError, match="must not be negative"):
+        verify(models.picky, -0.5)
+
+
 def test_a_small_budget_ends_soon():
     report = verify(models.branches, np.linspace(0.1, 1.0, 300), budget=0.2)
     assert report.verdict != "differs"

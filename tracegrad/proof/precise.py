@@ -21,6 +21,10 @@ from tracegrad.traces.digits import Digits
 _WORKING = 90
 _STEP = 30
 MOST_DIGITS = 50
+FEWEST_DIGITS = 12
+"""Fewer mean that the gradient is wrong, or that the function has none."""
+
+_KINK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Precise:
         bars: the reverse program's, to many digits.
         digits: how many of them agree with difference quotients; the fewest of the
             directions. NaN where the function isn't defined.
-        kink: whether the function takes other ways on both sides of the point.
+        kink: whether the function takes other ways on both sides of the point, or
+            other slopes.
         exact: the last derivative along a direction, and the program's.
     """
 
@@ -77,8 +82,9 @@ def precise(
         mp.zero,
     )
     step = mp.mpf(10) ** -_STEP
-    sides, paths = [], []
-    for sign in (1, -1):
+
+    def value(sign: int) -> tuple[Any, int]:
+        """The function beside the point, and the way that it took."""
         moved = [
             x + sign * step * _like(direction[k], x) if k in direction else x
             for k, x in enumerate(given)
@@ -87,12 +93,17 @@ def precise(
         outputs = subject.primal.evaluate(
             moved, _hidden(algebra, subject.primal), algebra
         )
-        paths.append(algebra.path)
-        sides.append(_weighted(subject, outputs, seeds, mp))
-    exact = (sides[0] - sides[1]) / (2 * step)
-    return Precise(
-        bars, _agreeing(mp, exact, slope), paths[0] != paths[1], (exact, slope)
-    )
+        return _weighted(subject, outputs, seeds, mp), algebra.path
+
+    (above, path), (below, other) = value(1), value(-1)
+    exact = (above - below) / (2 * step)
+    digits = _agreeing(mp, exact, slope)
+    kink = path != other
+    if digits < FEWEST_DIGITS and not kink:
+        here, _ = value(0)
+        sides = (above - here) / step, (here - below) / step
+        kink = abs(sides[0] - sides[1]) > _KINK * max(map(abs, sides))
+    return Precise(bars, digits, kink, (exact, slope))
 
 
 def _like(direction: Any, x: Any) -> Any:

@@ -49,6 +49,9 @@ def prove(job: Job) -> Iterator[Message]:
     except KeyboardInterrupt:
         yield Failed("the expressions took too long to make")
         return
+    except Exception as error:  # what the program raises at the given point
+        yield Failed(f"{type(error).__name__}: {error}".replace("\n", " "))
+        return
     total, bars, path = expressions
     pairs = [
         (symbol, bar)

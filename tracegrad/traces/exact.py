@@ -64,6 +64,7 @@ class _Run:
         self._sizes = dict(sizes)
         self.algebra = algebra
         self._where: Location | None = None
+        self._open = 0  # branches around that may not be taken
 
     # --- blocks and control flow -----------------------------------------------------
 
@@ -102,6 +103,8 @@ class _Run:
             return [self.mapped(conversion(self, source, types[0]), inputs)]
         if primitive is control.check:
             if self.algebra.decide(inputs[0]) is False:
+                if self._open:
+                    raise Undecided("a branch raises an exception.", self._where)
                 primitive.numpy(False, **params)
             return []
         results = self._pure(primitive, inputs, params)
@@ -140,11 +143,13 @@ class _Run:
             return self.block(regions[0 if decided else 1])
         before = self._refs()
         kept = [r.copy() for r in before]
+        self._open += 1
         yes = self.block(regions[0])
         written = [r.copy() for r in before]
         for ref, cells in zip(before, kept, strict=True):
             ref[...] = cells
         no = self.block(regions[1])
+        self._open -= 1
         for ref, cells in zip(before, written, strict=True):
             ref[...] = self._merged(condition, cells, ref)
         return [self._merged(condition, a, b) for a, b in zip(yes, no, strict=True)]
