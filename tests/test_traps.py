@@ -6,6 +6,7 @@ References are public issue threads, repository#number.
 import numpy as np
 import pytest
 
+from tests.fuzz.kernels import running
 from tracegrad import custom_vjp, grad, hessian, jit, jvp, value_and_grad, vjp
 from tracegrad.errors import (
     ArgumentError,
@@ -55,6 +56,40 @@ def test_a_dead_branch_never_poisons(f, dead, expected):
     """jax#5798, jax#1052, tinygrad#12409."""
     assert grad(f)(dead) == expected
     assert jvp(f, (dead,), (1.0,))[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("f", "dead", "expected"),
+    [
+        (lambda x: np.where(x > 0, 1.0 / np.sqrt(x), x * x), -1.0, 2.0),
+        (lambda x: np.where(x > 0, 1.0 / np.sqrt(x), x * x), 0.0, 2.0),
+        (lambda x: np.where(x > 0, np.log(x), x * x), 0.0, 2.0),
+        (lambda x: np.where(x == 0, x * x, np.sin(x) / x), 0.0, 2.0),
+        (lambda x: np.where(x > 30, x, np.log1p(np.exp(x))), 1000.0, 0.0),
+    ],
+)
+def test_a_dead_branch_never_poisons_higher_orders(f, dead, expected):
+    slope = grad(f)
+    with running():
+        assert jvp(slope, (dead,), (1.0,))[1] == expected
+        assert grad(slope)(dead) == expected
+        assert grad(lambda x: jvp(f, (x,), (1.0,))[1])(dead) == expected
+        assert jvp(grad(slope), (dead,), (1.0,))[1] == 0.0
+
+
+def test_a_nan_that_is_overwritten_never_poisons_the_second_order():
+    def last_root(x, y):
+        for e in x:
+            y[0] = np.sqrt(e)
+        return y[0]
+
+    x, v, zero = np.array([-1.0, 4.0]), np.array([1.0, 1.0]), np.zeros(1)
+    slope = grad(last_root)
+    with running():
+        curved = jvp(slope, (x, zero), (v, zero))[1]
+        again = grad(lambda x: np.sum(slope(x, zero) * v))(x)
+    np.testing.assert_allclose(curved, [0.0, -0.25 / 8], rtol=1e-15)
+    np.testing.assert_allclose(again, [0.0, -0.25 / 8], rtol=1e-15)
 
 
 def test_ties():

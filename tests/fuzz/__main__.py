@@ -11,7 +11,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from tests.fuzz.programs import KINDS, outcome
@@ -28,12 +28,11 @@ def main() -> int:
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     start = time.time()
-    with ProcessPoolExecutor(
-        1, mp_context=get_context("spawn"), max_tasks_per_child=200
-    ) as pool:
-        seeds = range(options.first, options.last)
-        given = ((options.kind, s, options.numba, options.c) for s in seeds)
-        found = pool.map(outcome, *zip(*given, strict=True))
+    seeds = range(options.first, options.last)
+    one = partial(outcome, options.kind, numba=options.numba, c=options.c)
+    # What is compiled stays in memory, so a process doesn't live long.
+    with get_context("spawn").Pool(1, maxtasksperchild=200) as pool:
+        found = pool.imap(one, seeds)
         for seed, (category, text, by) in zip(seeds, found, strict=True):
             counts[f"{category} by {by}"] += 1
             if category == "unsuitable":

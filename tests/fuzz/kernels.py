@@ -32,6 +32,8 @@ from tracegrad.native import Library
 from tracegrad.specialisation import Specialisation
 
 WAYS = ("python", "c", "numba")
+# To compile fast, and by compilers without pragmas in macros, such as tcc.
+_QUICKLY = ("-O1", "-UTG_SIMD")
 
 
 @contextmanager
@@ -130,9 +132,8 @@ def _in_c(kernel: Kernel) -> Callable[[Any, Any], Any]:
         source = Path(place) / "fuzz.c"
         source.write_text(unit.source)
         source.with_suffix(".h").write_text(unit.header)
-        file = compile_library(
-            source, source.with_suffix(library_suffix()), flags=["-O1"]
-        )
+        target = source.with_suffix(library_suffix())
+        file = compile_library(source, target, flags=_QUICKLY)
         library = Library(str(file), unit.description, ctypes.CDLL(str(file)))
 
     def call(inputs: Any, outputs: Any) -> Any:

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from tests.programs.record import count, program, scalar, vector
+from tests.programs.record import (
+    count,
+    indices,
+    program,
+    scalar,
+    square,
+    vector,
+)
 
 
 @program(vector, scalar, sizes=(3, 5))
@@ -44,3 +51,21 @@ def integers_divided_by_zero(x, n):
     for i in range(x.shape[0]):
         q = q // (n - i - 1) + 3 % (n - i)
     return q * 1.0, 5 % n
+
+
+@program(vector, vector, scalar, indices, sizes=(1, 3))
+def repeated_and_negative_indices_in_a_branch(x, y, c, p):
+    """Cotangents that leave a branch go to places counted from the front."""
+    peak = np.max(y)
+    if c:
+        y[p] *= x
+    return peak * y
+
+
+@program(square, scalar, indices, sizes=(1, 3))
+def rows_by_negative_indices_in_a_branch(a, c, p):
+    b = a * c
+    if c != 0.5:
+        rows = b[p]
+        b[0] += rows[-1] * rows[0]
+    return b

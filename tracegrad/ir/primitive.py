@@ -34,13 +34,13 @@ class Elementwise:
         own functions.
     singular: operands whose partial may be non-finite: a cotangent of exactly zero
         contributes exactly zero there.
-    chooses: whether it gives one of its operands. One that isn't chosen contributes
-        exactly zero, though its (co)tangent may be infinite.
+    chooses: operands that may have no say, as those of a maximum: one whose partial is
+        exactly zero contributes exactly zero, whatever its (co)tangent is.
     """
 
     partials: Callable[..., tuple[Any, ...]] | None
     singular: tuple[int, ...] = ()
-    chooses: bool = False
+    chooses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def elementwise(
     partials: Callable[..., tuple[Any, ...]] | None,
     domain: tuple[tuple[float, float], ...] = (),
     singular: tuple[int, ...] = (),
-    chooses: bool = False,
+    chooses: tuple[int, ...] = (),
     cost: int = 1,
     operands: Operands = "float",
     result: Result = "same",

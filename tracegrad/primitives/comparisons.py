@@ -128,7 +128,8 @@ def _zero_safe_div(x: Any, y: Any) -> Any:
 
 
 # A cotangent of exactly zero contributes exactly zero, whatever the partial is: a
-# select, not a product with a mask, so that 0 * inf never makes a NaN.
+# select, not a product with a mask, so that 0 * inf never makes a NaN. So it does
+# whatever the partial's own derivative is, to second order.
 zero_safe_mul = elementwise(
     _zero_safe_mul,
     "zero_safe_mul",
@@ -136,6 +137,7 @@ zero_safe_mul = elementwise(
     sympy="x * y",
     partials=lambda out, x, y: (y, x),
     singular=(0,),
+    chooses=(1,),
     domain=((-2.0, 2.0), (-2.0, 2.0)),
 )
 zero_safe_div: Primitive = elementwise(
@@ -145,6 +147,7 @@ zero_safe_div: Primitive = elementwise(
     sympy="x / y",
     partials=lambda out, x, y: (1.0 / y, zero_safe_div(-out, y)),
     singular=(0, 1),
+    chooses=(1,),
     cost=4,
     domain=((-2.0, 2.0), (0.5, 2.0)),
 )

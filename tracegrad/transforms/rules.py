@@ -143,9 +143,9 @@ def scale(
         return -direction if partial == -1 else partial * direction
     if partial.dtype != direction.dtype:  # a mask of plain numbers
         partial = cmp.convert(partial, dtype=str(direction.dtype))
-    if rule.chooses:
-        return cmp.select(partial == 0.0, 0.0, direction * partial)
     threat = poison is not None and poison.threatens(direction, partial)
-    if operand in rule.singular or threat:
-        return cmp.zero_safe_mul(direction, partial)
-    return direction * partial
+    singular, chooses = operand in rule.singular or threat, operand in rule.chooses
+    if chooses and not singular:
+        return cmp.zero_safe_mul(partial, direction)
+    term = cmp.zero_safe_mul(direction, partial) if singular else direction * partial
+    return cmp.select(partial == 0.0, 0.0, term) if chooses else term

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracegrad.ir.graph import Builder, Equation, Graph, Literal, Operand
+from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import ArrayType
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.control import for_
 from tracegrad.primitives.identities import size_value
+from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
 
 _INDEX = ArrayType("int64")
@@ -65,7 +68,10 @@ def _add_one(
 ) -> None:
     axes, position = equation.params["axes"], equation.params["position"]
     rank = len(numbers)
-    points = [_point(builder, index, numbers) for index in indices]
+    points = [
+        _point(builder, index, numbers, ref.type.shape[axis])
+        for index, axis in zip(indices, axes, strict=True)
+    ]
     rest = [d for k, d in enumerate(ref.type.shape) if k not in axes]
     taken = cells.Place(
         bar,
@@ -84,9 +90,15 @@ def _add_one(
     cells.accumulate(builder, given, cells.load(builder, taken))
 
 
-def _point(builder: Builder, index: Operand, numbers: Sequence[Operand]) -> Operand:
-    if not numbers:
-        return index
-    sizes = (None,) * len(numbers)
-    place = cells.Place(index, tuple(numbers), sizes, (1,) * len(numbers))
-    return cells.load(builder, place)
+def _point(
+    builder: Builder, index: Operand, numbers: Sequence[Operand], size: Dim
+) -> Operand:
+    """An element of an index array, counted from the front as places are."""
+    if numbers:
+        sizes = (None,) * len(numbers)
+        place = cells.Place(index, tuple(numbers), sizes, (1,) * len(numbers))
+        index = cells.load(builder, place)
+    at = Tracer(builder, index)
+    count = Tracer(builder, size_value(builder, size))
+    wrapped: Tracer = cmp.select(at < 0, at + count, at)
+    return wrapped.operand
