@@ -23,6 +23,7 @@ import numpy as np
 from codegen import jit as backend
 from codegen import numba_compiler
 from codegen.c import NotExpressible, compile_library, library_suffix, print_unit
+from codegen.c.compiler import ANY_ORDER
 from codegen.errors import GuardFailed
 from codegen.loop_ir import Array, Kernel
 from codegen.workspace import allocate
@@ -33,7 +34,7 @@ from tracegrad.specialisation import Specialisation
 
 WAYS = ("python", "c", "numba")
 # To compile fast, and by compilers without pragmas in macros, such as tcc.
-_QUICKLY = ("-O1", "-UTG_SIMD")
+_QUICKLY = ("-O1", *(f"-U{flag[2:]}" for flag in ANY_ORDER if flag.startswith("-D")))
 
 
 @contextmanager
