@@ -69,3 +69,46 @@ def rows_by_negative_indices_in_a_branch(a, c, p):
         rows = b[p]
         b[0] += rows[-1] * rows[0]
     return b
+
+
+# Loops that are unrolled, for their slices have steps, over arrays they write to.
+
+
+@program(vector, vector, sizes=(1, 3))
+def elements_written_by_their_own_loop(x, out):
+    i = 0
+    for e in x:
+        out[i::2] += e * x[0]
+        x[(i + 1) % x.shape[0]] *= e
+        i += 1
+    return out
+
+
+@program(vector, vector, sizes=(1, 3))
+def reversed_elements_written_by_their_own_loop(x, out):
+    i = 0
+    for e in reversed(x):
+        out[i::2] += e * x[0]
+        x[i - 1] *= e
+        i += 1
+    return out
+
+
+@program(vector, vector, sizes=(3, 4))
+def elements_kept_in_a_list_while_they_change(x, out):
+    kept = [x[0]]
+    for i, e in enumerate(x):
+        kept.append(e)
+        x[(i + 1) % 3] *= e
+    return out * kept[3] + kept[2] * kept[0]
+
+
+@program(vector, vector, sizes=(3,))
+def generators_read_when_they_are_asked(x, out):
+    doubled = (e * 2 for e in x)
+    squared = map(lambda e: e * e, x)
+    x[1] = out[0] * 5.0
+    a, b, c = doubled
+    x[2] = a * b
+    d, e, f = squared
+    return out * a * b + c * d * e + f

@@ -174,12 +174,12 @@ def _zip(machine: Machine, *sequences: Any, strict: bool = False) -> Any:
 
 def _map(machine: Machine, function: Any, *sequences: Any) -> Any:
     rows = zip(*(items(machine, s) for s in sequences), strict=False)
-    return iter([machine.call(function, *row) for row in rows])
+    return (machine.call(function, *row) for row in rows)
 
 
 def _filter(machine: Machine, function: Any, values: Any) -> Any:
     parts = items(machine, values)
-    return iter([p for p in parts if (machine.call(function, p) if function else p)])
+    return (p for p in parts if (machine.call(function, p) if function else p))
 
 
 def _reduce(machine: Machine, function: Any, values: Any, *initial: Any) -> Any:

@@ -298,8 +298,7 @@ def _set_comprehension(node: ast.SetComp, frame: Frame) -> set[Any]:
 
 
 def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
-    # Evaluated at once: what it yields doesn't depend on when it is asked.
-    return iter([evaluate(node.elt, inner) for inner in _runs(node, frame)])
+    return (evaluate(node.elt, inner) for inner in _runs(node, frame))
 
 
 def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:

@@ -69,7 +69,8 @@ class Steps:
         return self.counted()
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self.at(k) for k in range(self.counted())])
+        # One by one: the loop may write to what it runs over.
+        return (self.at(k) for k in range(self.counted()))
 
 
 def check_unrolled(memory: Memory, steps: int) -> None:

@@ -18,7 +18,7 @@ from tracegrad.traces.tracer import Tracer
 
 
 def items(machine: Machine, value: Any, expected: int | None = None) -> Iterator[Any]:
-    """The items of an iterable; an array gives its rows, one by one.
+    """The items of an iterable; an array gives its rows, each when it is asked for.
 
     expected: how many an unpacking takes, so that another length is an error.
     """
@@ -32,7 +32,7 @@ def items(machine: Machine, value: Any, expected: int | None = None) -> Iterator
         count = expected
     else:
         count = rows.counted()
-    return iter([rows.at(k) for k in range(count)])
+    return (rows.at(k) for k in range(count))
 
 
 def check_unrolled(machine: Machine, steps: int) -> None:
