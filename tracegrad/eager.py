@@ -28,6 +28,7 @@ from tracegrad.tape.array import Array, array, entered, left
 from tracegrad.tape.backward import grad as pull_back
 from tracegrad.tape.modes import enable_grad
 from tracegrad.tape.natives import converted
+from tracegrad.tape.node import ModifiedError
 from tracegrad.tape.record import edge_of
 from tracegrad.tape.value import Value, made
 
@@ -84,14 +85,21 @@ class Run:
         ]
         if not pairs:
             return [_zeros(x) for x in self.arguments]
-        found = pull_back(
-            [x for x, _ in pairs],
-            self.arguments,
-            [_direction(bar, x) for x, bar in pairs],
-            retain_graph=keep or create or self.nested,
-            create_graph=create or self.nested,
-            materialize_grads=True,
-        )
+        try:
+            found = pull_back(
+                [x for x, _ in pairs],
+                self.arguments,
+                [_direction(bar, x) for x, bar in pairs],
+                retain_graph=keep or create or self.nested,
+                create_graph=create or self.nested,
+                materialize_grads=True,
+            )
+        except ModifiedError as error:
+            raise DifferentiationError(
+                "an array that the derivative needs was overwritten in place.",
+                error.where,
+                "On the tape, make a new array there, or write to a copy.",
+            ) from None
         return list(found)
 
 

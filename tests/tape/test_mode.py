@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tracegrad as tg
+import tracegrad.tape as torch
 from tracegrad.errors import (
     DifferentiationError,
     DTypeError,
@@ -214,3 +215,21 @@ def test_stop_gradient():
     np.testing.assert_array_equal(tg.grad(f, mode="tape")(X), X)
     used = lambda x: x[0] * float(tg.stop_gradient(x[1]))
     np.testing.assert_array_equal(tg.grad(used, mode="tape")(X), [1.5, 0.0, 0.0])
+
+
+def overwritten(x):
+    w = np.exp(x)
+    w *= w
+    return np.sum(w)
+
+
+def test_a_value_that_was_overwritten_is_refused_at_the_line_that_did_it():
+    with pytest.raises(DifferentiationError, match="overwritten in place") as caught:
+        tg.grad(overwritten, mode="tape")(X)
+    assert "w *= w" in str(caught.value.where)
+    assert "make a new array" in caught.value.todo
+    x = torch.tensor(X, requires_grad=True)
+    y = x.exp()
+    y += 1.0
+    with pytest.raises(RuntimeError, match=r"last written at test_mode\.py:.*y \+= 1"):
+        y.sum().backward()

@@ -47,16 +47,24 @@ def beginning(function: Any) -> Location | None:
 _OURS = str(Path(__file__).parents[1])
 
 
-def users_line() -> Location | None:
-    """The innermost line in progress that isn't tracegrad's own."""
+def users_place() -> tuple[str, int, str] | None:
+    """File, line and function in progress of what isn't tracegrad's own."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
-    return None if frame is None else line_of(frame)
+    if frame is None:
+        return None
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
 
 
-def line_of(frame: Any) -> Location:
-    """The line that a frame, or an entry of a traceback, is at."""
-    code = frame.f_code
-    text = linecache.getline(code.co_filename, frame.f_lineno).strip()
-    return Location(code.co_filename, frame.f_lineno, code.co_name, text)
+def location_at(place: tuple[str, int, str] | None) -> Location | None:
+    """A place with the text of its line."""
+    if place is None:
+        return None
+    file, line, function = place
+    return Location(file, line, function, linecache.getline(file, line).strip())
+
+
+def users_line() -> Location | None:
+    """The innermost line in progress that isn't tracegrad's own."""
+    return location_at(users_place())

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracegrad.ir.primitive import Linear, Primitive
+from tracegrad.ir.source import users_place
 from tracegrad.numpy_api.indexing import getitem
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.indexing import gather
@@ -156,7 +157,13 @@ def write(x: Value, values: Any) -> None:
             "its elements share one place in memory. Clone it before the operation."
         )
     np.copyto(array, values, casting="same_kind")
+    _written(x)
+
+
+def _written(x: Value) -> None:
+    """Count the version up, and remember the line for an error yet to come."""
     x._cell[0] += 1
+    x._cell[1:] = (users_place(),)
 
 
 def _check_cast(values: Any, array: Any) -> None:
@@ -312,7 +319,7 @@ def set_item(x: Any, index: Any, value: Any) -> None:
         array[key] = values
     except ValueError as error:
         raise RuntimeError(f"shape mismatch: {error}") from None
-    x._cell[0] += 1
+    _written(x)
     if not recording():
         return
     if type(x._edge) is View:

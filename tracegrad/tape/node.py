@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from tracegrad.ir.source import Location, location_at
 from tracegrad.tape.plans import OUT, Plan
 from tracegrad.transforms import rules
 
@@ -43,6 +44,19 @@ class Shape:
     def dims(self) -> tuple[int, ...]:
         """The shape, as rules ask for it."""
         return self.shape
+
+
+class ModifiedError(RuntimeError):
+    """A value that a derivative needs was overwritten.
+
+    Args:
+        message: says which.
+        where: the line of the last write, if it is known.
+    """
+
+    def __init__(self, message: str, where: Location | None) -> None:
+        super().__init__(message)
+        self.where = where
 
 
 class Leaf:
@@ -175,19 +189,21 @@ class Node:
                 raise self._modified(cell, version, position)
         return saved  # type: ignore[no-any-return]
 
-    def _modified(self, cell: list[int], version: int, position: int) -> RuntimeError:
+    def _modified(self, cell: list[Any], version: int, position: int) -> ModifiedError:
         value = self.saved[self.plan.needs.index(position)]
         edge = self if position == OUT else self.edges[position]
         origin = ""
         if edge is not None:
             made = edge.grad_fn_or_accumulate.name()
             origin = f", which is output {edge.output_number} of {made}"
-        return RuntimeError(
+        where = location_at(cell[1]) if len(cell) > 1 else None
+        return ModifiedError(
             "one of the variables needed for gradient computation has been modified "
             f"by an inplace operation: [tensor {value.dtype} {list(value.shape)}]"
-            f"{origin}, is at version {cell[0]}; expected version {version} instead. "
-            "Hint: use an operation that makes a new tensor, or enable anomaly "
-            "detection: autograd.set_detect_anomaly(True)."
+            f"{origin}, is at version {cell[0]}; expected version {version} instead."
+            + (f"\n  It was last written at {where}" if where else "")
+            + "\n  Use an operation that makes a new tensor.",
+            where,
         )
 
     def release(self) -> None:

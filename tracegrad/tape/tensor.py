@@ -373,7 +373,7 @@ class Tensor(Methods):
     @property
     def _version(self) -> int:
         """How often its memory was written to."""
-        return self._cell[0]
+        return int(self._cell[0])
 
     @property
     def data(self) -> Any:

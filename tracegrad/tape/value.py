@@ -20,7 +20,7 @@ class Value:
 
     _array: Any  # np.ndarray, or a NumPy scalar
     _edge: Any  # None, LEAF, a node or port, or a View
-    _cell: list[int]  # the version; views share it
+    _cell: list[Any]  # the version, and the place of the last write; views share it
     _grad: Any
     _extra: dict[str, Any] | None  # hooks of a leaf and other rare things
 
@@ -57,7 +57,7 @@ class Value:
         return self._array
 
 
-def made(cls: Any, array: Any, edge: Any, cell: list[int] | None = None) -> Any:
+def made(cls: Any, array: Any, edge: Any, cell: list[Any] | None = None) -> Any:
     """A tensor of a class."""
     x = _new(cls)
     x._array = array
