@@ -217,12 +217,5 @@ def vhp(
     return _out([value], value, create_graph), _out(found, inputs, create_graph)
 
 
-def hvp(
-    func: Function,
-    inputs: Any,
-    v: Any = None,
-    create_graph: bool = False,
-    strict: bool = False,
-) -> tuple[Any, Any]:
-    """The value, and the Hessian times a vector: the same, as it is symmetric."""
-    return vhp(func, inputs, v, create_graph, strict)
+# The Hessian is symmetric: its product with a vector is the same from both sides.
+hvp = vhp

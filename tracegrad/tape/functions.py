@@ -28,7 +28,7 @@ from tracegrad.primitives import composite, linalg, special, structural
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import reductions as red
 from tracegrad.tape.node import Node
-from tracegrad.tape.operators import unary
+from tracegrad.tape.operators import linear, unary
 from tracegrad.tape.plans import backward_name
 from tracegrad.tape.record import View, detached, value_of
 from tracegrad.tape.value import Value, made
@@ -208,8 +208,11 @@ def sum_(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
     return named("Sum", npr.sum_(input, axes, dtype, keepdims=keepdim), input)
 
 
+_sum_over = linear(structural.reduce_sum)
+
+
 def _total(input: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
-    out = structural.reduce_sum(input, axes=axes) if axes else input
+    out = _sum_over(input, axes=axes) if axes else input
     return with_new_axes(out, axes) if keepdim and axes else out
 
 
@@ -224,7 +227,7 @@ def mean(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None)
     if dtype is not None:
         return named("Mean", npr.mean(input, axes, dtype, keepdims=keepdim), input)
     count = math.prod(input.dims[k] for k in axes)
-    return named("Mean", ew.divide(_total(input, axes, keepdim), count))
+    return named("Mean", _total(input, axes, keepdim) / count)
 
 
 def prod(input: Any, dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
@@ -409,7 +412,7 @@ def _product(a: Any, b: Any) -> Any:
     if plain and a.dims[-1] == b.dims[0]:
         if a.ndim == 2:
             return linalg.dot(a, b)
-        return structural.reduce_sum(ew.multiply(a, b), axes=(0,))
+        return _sum_over(ew.multiply(a, b), axes=(0,))
     try:
         return npl.matmul(a, b)
     except ValueError as error:

@@ -19,7 +19,7 @@ from tracegrad.primitives import elementwise as ew
 from tracegrad.tape.modes import recording
 from tracegrad.tape.node import LEAF, Node, linked
 from tracegrad.tape.plans import OUT, Plan, plan_for
-from tracegrad.tape.record import View, apply
+from tracegrad.tape.record import View, apply, shares, view_of
 from tracegrad.tape.value import Value
 
 _NUMBERS = frozenset({float, int, np.float64})
@@ -153,6 +153,31 @@ def unary(primitive: Primitive) -> Callable[[Any], Any]:
         if result_too:
             node.saved = (*node.saved, out)
             node.stamps = (*node.stamps, (result._cell, 0, OUT))
+        return result
+
+    return method
+
+
+def linear(primitive: Primitive) -> Callable[..., Any]:
+    """A linear function of one float tensor, and of parameters, by a short way too."""
+    plan = plan_for(primitive, 1, (True,), _NOTHING)
+    function, views = primitive.numpy, plan.views
+
+    def method(x: Any, **params: Any) -> Any:
+        edge = x._edge
+        if edge is not None and type(edge) is not Node:
+            edge = _edge(x, edge)
+        if edge is None or x._extra or recording() is not True:
+            return apply(primitive, (x,), params)
+        array = x._memory() if views else x._array
+        out = function(array, **params)
+        if not out.ndim and not views:
+            out = out[()]
+        result = linked(x._result, out, plan, (edge,))
+        node = result._edge
+        node.params = params
+        if views and shares(out, array):
+            return view_of(x, (primitive, (), params), out, node)
         return result
 
     return method

@@ -126,8 +126,8 @@ def apply(
     recorded = state and True in live and (frozen or out.dtype.kind == "f")
     if recorded:
         node = _node(plan, operands, arrays, edges, params, out)
-    if plan.views and first is operands[0] and _shares(out, arrays[0]):
-        result = _view(first, (primitive, tuple(operands[1:]), params), out, node)
+    if plan.views and first is operands[0] and shares(out, arrays[0]):
+        result = view_of(first, (primitive, tuple(operands[1:]), params), out, node)
     else:
         result = made(first._result, out, node)
         if recorded:
@@ -139,7 +139,7 @@ def apply(
     return result
 
 
-def _shares(out: Any, array: Any) -> bool:
+def shares(out: Any, array: Any) -> bool:
     """Whether a result is a view; one without elements is by its base."""
     if out.size:
         return np.may_share_memory(out, array)
@@ -230,7 +230,7 @@ def _several(
     return state.added(results, node, plan.primitive, operands, edges, params)
 
 
-def _view(first: Value, step: Step, out: Any, node: Any) -> Any:
+def view_of(first: Value, step: Step, out: Any, node: Any) -> Any:
     """A result that shares its memory with the first operand."""
     base, bound = first, ""
     steps: tuple[Step, ...] = (step,)
@@ -253,7 +253,7 @@ def detached(x: Value) -> Any:
     primitive, array = cmp.stop_gradient, x._memory()
     plan = plan_for(primitive, 1, (True,), {})
     node = Node(plan, {}, (edge,), (), (), array.shape, array.dtype)
-    result = _view(x, (primitive, (), {}), array, node)
+    result = view_of(x, (primitive, (), {}), array, node)
     result._edge.bound = "detached"
     state.add(node, primitive, (x,), (edge,), {})
     return result

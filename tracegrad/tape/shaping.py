@@ -23,9 +23,12 @@ from tracegrad.numpy_api.reductions import argsort
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import structural
 from tracegrad.tape.functions import Extremes, _plain, named
+from tracegrad.tape.operators import linear
 from tracegrad.tape.parts import basic, part
 from tracegrad.tape.record import View, detached, value_of
 from tracegrad.tape.value import Value, made
+
+_reshape, _part = linear(structural.reshape), linear(part)
 
 
 def _sizes(shape: Sequence[Any]) -> tuple[int, ...]:
@@ -59,7 +62,7 @@ def reshape(input: Any, *shape: Any) -> Any:
         sizes = tuple(total // known if n == -1 else n for n in sizes)
     if math.prod(sizes) != total:
         raise _invalid(sizes, total)
-    return structural.reshape(input, shape=sizes)
+    return _reshape(input, shape=sizes)
 
 
 def _invalid(sizes: tuple[int, ...], total: int) -> RuntimeError:
@@ -206,7 +209,7 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
             f"({input.dims[place]})."
         )
     index[place] = slice(start, start + length)
-    return named("Slice", part(input, index=(*index, ...)))
+    return named("Slice", _part(input, index=(*index, ...)))
 
 
 def select(input: Any, dim: int, index: int) -> Any:
@@ -222,7 +225,7 @@ def subscript(input: Any, index: Any) -> Any:
     )
     key = plain(index)
     place = basic(key)
-    out = getitem(input, key) if place is None else part(input, index=place)
+    out = getitem(input, key) if place is None else _part(input, index=place)
     return viewed("Select" if single else "Slice", out, input)
 
 
