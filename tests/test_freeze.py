@@ -55,6 +55,7 @@ def written(x, y):
     z[[0, 0, 3]] = y[:3]
     z[z > 1.4] = 0.5
     z[-1].fill_(0.25)
+    z[1] = y[1:2]
     return z * x.sum()
 
 
@@ -272,6 +273,8 @@ WEIGHT = torch.tensor(X, requires_grad=True)
         (lambda x: x * (WEIGHT * 2), "none of the example arguments"),
         (quietly, "under no_grad"),
         (lambda x: x.detach().zero_(), "detached"),
+        (lambda x: (x * 1).detach_(), r"detach_\(\) can't"),
+        (lambda x: torch.nn.init.zeros_(x * 1), "filling a parameter"),
         (lambda x: torch.allclose(x, x), "a test or index takes values"),
     ],
 )

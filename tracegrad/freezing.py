@@ -26,6 +26,7 @@ from tracegrad.ir.types import ArrayType, dtype_of
 from tracegrad.numpy_api.indexing import getitem
 from tracegrad.numpy_api.shapes import broadcast_to
 from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import structural
 from tracegrad.primitives.identities import filled
 from tracegrad.primitives.reductions import reduce_all
 from tracegrad.primitives.structural import dims
@@ -210,6 +211,9 @@ def _placed(base: Any, value: Any, *, steps: Sequence[Step], winners: Any) -> An
     steps, parts = _steps(tuple(map(concrete_size, dims(base))), base.dtype, steps)
     dtype = dtype_of(base.dtype)
     new = Tracer(builder, lift(builder, value, dtype))
+    extra = new.ndim - parts[-1].ndim
+    if extra > 0:  # axes of length one, which NumPy's assignment ignores
+        new = structural.reshape(new, shape=new.dims[extra:])
     new = broadcast_to(new, parts[-1].shape)
     if winners is not None:
         new = cmp.select(winners, new, 0.0)

@@ -5,6 +5,7 @@ PyTorch raises. Each case was looked into:
 
 - PyTorch's rules save other values, so that a write between is an error there and does
   no harm here. The converse is logaddexp alone, whose rule keeps the result.
+- Where a gradient is zero all the way, PyTorch does not look at what was saved.
 - A derivative that is infinite, times a cotangent of zero: zero here.
 - A NaN in maximum and minimum: neither operand is the larger one.
 - Several writes to one cell by one index: the last counts here, which is what the
@@ -116,9 +117,7 @@ class Program:
         return getattr(x, name)() if takes_one else getattr(x, name)(y)
 
     def flag(self, x):
-        name = self.draw(
-            ("detach", "clone", "retain_grad", "requires_grad_", "detach_")
-        )
+        name = self.draw(FLAGS)
         if name in ("requires_grad_", "detach_") and self.shared(x):
             return x
         made = getattr(x, name)()
@@ -266,6 +265,8 @@ def disagreement(seed):
     ours, theirs = run(tape, seed), run(torch, seed)
     for place, (a, b) in enumerate(zip(ours, theirs, strict=False)):
         if says(b, THEIRS) or says(a, OURS) or is_nan(b):
+            return None
+        if says(a, THEIRS) and not isinstance(b, str) and not np.any(b[0]):
             return None
         if not same(a, b):
             return f"seed {seed}, event {place}:\n{a}\n{b}"

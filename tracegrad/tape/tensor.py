@@ -398,6 +398,7 @@ class Tensor(Methods):
 
     def detach_(self) -> Any:
         """Cut off from its history."""
+        refuse_frozen("detach_()", "Use detach().")
         if type(self._edge) is View:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead of detach_()."

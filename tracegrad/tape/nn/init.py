@@ -8,9 +8,11 @@ import numpy as np
 
 from tracegrad.tape.defaults import generator
 from tracegrad.tape.inplace import write
+from tracegrad.tape.modes import refuse_frozen
 
 
 def _set(tensor: Any, values: Any) -> Any:
+    refuse_frozen("filling a parameter", "Make it before, and pass it.")
     write(tensor, values.astype(tensor.dtype))
     return tensor
 
