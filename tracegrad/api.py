@@ -205,7 +205,7 @@ def jacobian(
     argnums: Argnums = None,
     *,
     argnames: Argnames = None,
-    mode: Direction = "auto",
+    mode: Direction | Literal["tape"] = "auto",
 ) -> Compiled:
     """The Jacobian of a function of arrays.
 
@@ -215,7 +215,8 @@ def jacobian(
         argnums: see ``grad``.
         argnames: see ``grad``.
         mode: "forward" computes the columns, a few at a time, "reverse" row by row;
-            "auto" goes by rows if there are more than twice as many columns.
+            "auto" goes by rows if there are more than twice as many columns; "tape":
+            see ``grad``.
 
     Returns:
         A function of the same arguments. For an array result and an array argument it
@@ -233,14 +234,24 @@ def jacobian(
            [0., 4.]])
     """
     selection = Selection.of(argnums, argnames)
-    trace = jacobian_of(function, selection, mode)
-    taped = eager.jacobian_of(function, selection)
-    return Compiled(trace, function, "_jacobian", out=_whole, eager=taped)
+    trace = jacobian_of(function, selection, "auto" if mode == "tape" else mode)
+    return Compiled(
+        trace,
+        function,
+        "_jacobian",
+        out=_whole,
+        mode="tape" if mode == "tape" else "auto",
+        eager=eager.jacobian_of(function, selection),
+    )
 
 
 @_decorator
 def hessian(
-    function: Function, argnums: Argnums = None, *, argnames: Argnames = None
+    function: Function,
+    argnums: Argnums = None,
+    *,
+    argnames: Argnames = None,
+    mode: Mode = "auto",
 ) -> Compiled:
     """The second derivatives of a function that returns one number.
 
@@ -248,6 +259,7 @@ def hessian(
         function: see ``grad``.
         argnums: see ``grad``.
         argnames: see ``grad``.
+        mode: see ``grad``.
 
     Returns:
         A function of the same arguments: the Jacobian of the gradient, of shape
@@ -263,10 +275,10 @@ def hessian(
            [2., 0.]])
     """
     selection = Selection.of(argnums, argnames)
-    gradient = grad(function, argnums=argnums, argnames=argnames)
+    gradient = grad(function, argnums=argnums, argnames=argnames, mode=mode)
     trace = jacobian_of(gradient, selection, "forward")
     taped = eager.jacobian_of(gradient, selection)
-    return Compiled(trace, function, "_hessian", out=_whole, eager=taped)
+    return Compiled(trace, function, "_hessian", out=_whole, mode=mode, eager=taped)
 
 
 @_decorator

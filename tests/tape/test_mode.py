@@ -9,6 +9,7 @@ import pytest
 import tracegrad as tg
 import tracegrad.tape as torch
 from tracegrad.errors import (
+    ArgumentError,
     DifferentiationError,
     DTypeError,
     ShapeError,
@@ -233,3 +234,17 @@ def test_a_value_that_was_overwritten_is_refused_at_the_line_that_did_it():
     y += 1.0
     with pytest.raises(RuntimeError, match=r"last written at test_mode\.py:.*y \+= 1"):
         y.sum().backward()
+
+
+def growing(x):
+    kept = [v for v in x if v > 1.0]
+    return np.sum(np.stack(kept) ** 3)
+
+
+def test_jacobians_and_hessians_take_the_tape():
+    expected = np.where(X > 1.0, 3 * X**2, 0.0)
+    np.testing.assert_allclose(tg.jacobian(growing, mode="tape")(X), expected)
+    expected = np.diag(np.where(X > 1.0, 6 * X, 0.0))
+    np.testing.assert_allclose(tg.hessian(growing, mode="tape")(X), expected)
+    with pytest.raises(ArgumentError, match="does not run on the tape"):
+        tg.vmap(lambda x: x, mode="tape")(X)
