@@ -132,6 +132,7 @@ def test_a_report_as_text_data_and_html():
     assert data["verdict"] == "differs"
     assert data["checks"][0]["entries"][0][0] == "x[0]"
     assert "<table>" in report._repr_html_()
+    assert "<br>✗ x[0]: " in report._repr_html_()
     assert "\x1b[31m" in report.text(colour=True)
 
 

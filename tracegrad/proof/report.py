@@ -6,6 +6,7 @@ import html
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +29,7 @@ _COLOURS: dict[Verdict, int] = {
     "differs": 31,
     "unchecked": 33,
 }
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,9 @@ class Report:
             word = WORDS[check.verdict]
             time = f"{check.seconds:6.2f} s"
             lines.append(f"  {sign} {check.method:{width}}  {time}  {word}")
-            lines += [f"      {line}" for line in check.why.splitlines()]
-            wrong = [e for e in check.entries if e[1] in ("differs", "unchecked")]
-            for name, verdict, why in wrong[:8]:
-                lines.append(f"      {painted(verdict, _SIGNS[verdict])} {name}: {why}")
-            if len(wrong) > 8:
-                lines.append(f"      … and {len(wrong) - 8} more")
+            for found, text in _reasons(check):
+                mark = f"{painted(found, _SIGNS[found])} " if found else ""
+                lines.append(f"      {mark}{text}")
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -146,7 +145,7 @@ class Report:
         rows = "".join(
             f"<tr><td>{_SIGNS[c.verdict]} {html.escape(WORDS[c.verdict])}</td>"
             f"<td>{html.escape(c.method)}</td>"
-            f"<td style='text-align:left'>{html.escape(c.why)}</td>"
+            f"<td style='text-align:left'>{_paragraph(c)}</td>"
             f"<td>{c.seconds:.2f} s</td></tr>"
             for c in self.checks
         )
@@ -164,3 +163,20 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """As JSON."""
         return json.dumps(self.to_dict(), indent=indent)
+
+
+def _reasons(check: Check) -> Iterator[tuple[Verdict | None, str]]:
+    """What a check says, line by line; then the entries that are wrong, marked."""
+    for line in check.why.splitlines():
+        yield None, line
+    wrong = [e for e in check.entries if e[1] in ("differs", "unchecked")]
+    for name, verdict, why in wrong[:_SHOWN]:
+        yield verdict, f"{name}: {why}"
+    if len(wrong) > _SHOWN:
+        yield None, f"… and {len(wrong) - _SHOWN} more"
+
+
+def _paragraph(check: Check) -> str:
+    """The same as HTML."""
+    lines = [f"{_SIGNS[v]} {text}" if v else text for v, text in _reasons(check)]
+    return "<br>".join(map(html.escape, lines))
