@@ -100,3 +100,26 @@ def energy(x, out):
 def generalised_functions(a, x):
     rows = np.stack((a, a * a))
     return moving_mean(a, 2), product(rows, a[0]), energy(a), energy(x) * 2.0
+
+
+@program(wide, sizes=(3, 4))
+def cells_of_grids(a):
+    out = np.empty(a.shape)
+    for i, j in np.ndindex(a.shape):
+        out[i, j] = a[i, j] * (i + 1) - j
+    for index in np.ndindex(*a.shape):
+        out[index] += a[index] ** 2
+    total = 0.0
+    for (i, j), v in np.ndenumerate(a.T):
+        total += v * (i - j)
+    for v in out.flat:
+        total += v if v > 0.0 else -0.5 * v
+    return out, total + a.flat[1]
+
+
+@program(vector, wide, sizes=(4, 6))
+def drawdowns(x, a):
+    price = np.cumsum(x)
+    peak = np.maximum.accumulate(price)
+    lows = np.minimum.accumulate(a, axis=1)
+    return np.max(peak - price), lows, np.subtract.accumulate(x)

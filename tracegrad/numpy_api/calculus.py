@@ -69,42 +69,69 @@ def _edge(a: Any, axis: int, x: Any) -> Any:
     return structural.expand(x, shape=shape, axes=())
 
 
-def ediff1d(ary: Any) -> Any:
-    """Differences of neighbours, over all elements in order."""
-    return diff(ravel(asarray(ary)))
+def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
+    """Differences of neighbours, over all elements in order, between given ends."""
+    found = diff(ravel(asarray(ary)))
+    before = [] if to_begin is None else [_edge(found, 0, ravel(asarray(to_begin)))]
+    after = [] if to_end is None else [_edge(found, 0, ravel(asarray(to_end)))]
+    return concatenate([*before, found, *after], 0) if before or after else found
 
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
-    """Central differences inside, one-sided ones at the edges; uniform spacing."""
+    """Differences of second order inside, of first or second at the edges.
+
+    The spacing of each axis is a number, or the coordinates of its points.
+    """
     f = floats(asarray(f))
     axes = axes_of(axis, rank_of(f))
     steps = list(varargs) or [1.0]
     steps = steps * len(axes) if len(steps) == 1 else steps
     if len(steps) != len(axes):
         raise TypeError("invalid number of arguments")
-    if edge_order != 1 or any(rank_of(h) for h in steps):
-        raise refuse(
-            "gradient with edge_order=2 or uneven spacing is not supported.",
-            "Write it with differences of slices.",
-        )
-    found = [_gradient(f, a, h) for a, h in zip(axes, steps, strict=True)]
+    if edge_order not in (1, 2):
+        raise ValueError("'edge_order' greater than 2 not supported")
+    found = [_slopes(f, a, h, edge_order) for a, h in zip(axes, steps, strict=True)]
     return found[0] if len(found) == 1 else tuple(found)
 
 
-def _gradient(f: Any, axis: int, step: Any) -> Any:
-    if not size_at_least(dims(f)[axis], 2):
+def _slopes(f: Any, axis: int, step: Any, order: int) -> Any:
+    if not size_at_least(dims(f)[axis], order + 1):
         raise ValueError(
             "Shape of array too small to calculate a numerical gradient, at least "
             "(edge_order + 1) elements are required."
         )
-    ahead, behind = slice(2, None), slice(None, -2)
-    inside = (along(f, axis, ahead) - along(f, axis, behind)) / (2.0 * step)
-    ends = [
-        (along(f, axis, slice(k + 1, k + 2 or None)) - along(f, axis, slice(k, k + 1)))
-        / step
-        for k in (0, -2)
+    ahead, here, behind = slice(2, None), slice(1, -1), slice(None, -2)
+    if rank_of(step):
+        gaps = with_new_axes(diff(step), tuple(range(1, rank_of(f) - axis)))
+        low = along(gaps, 0, slice(None, -1))
+        high = along(gaps, 0, slice(1, None))
+        inside = (
+            along(f, axis, behind) * (-high / (low * (low + high)))
+            + along(f, axis, here) * ((high - low) / (low * high))
+            + along(f, axis, ahead) * (low / (high * (low + high)))
+        )
+        edges = [[along(gaps, 0, k) for k in ks] for ks in ((0, 1), (-1, -2))]
+    else:
+        inside = (along(f, axis, ahead) - along(f, axis, behind)) / (2.0 * step)
+        edges = [[step, step], [step, step]]
+    first = _end_slope(f, axis, (0, 1, 2), edges[0], order)
+    last = -_end_slope(f, axis, (-1, -2, -3), edges[1], order)
+    return concatenate([first, inside, last], axis)
+
+
+def _end_slope(f: Any, axis: int, places: Any, gaps: Any, order: int) -> Any:
+    """The slope at an end, looking inwards, from the nearest points."""
+    at = [
+        with_new_axes(along(f, axis, place), (axis,)) for place in places[: order + 1]
     ]
-    return concatenate([ends[0], inside, ends[1]], axis)
+    near, far = gaps
+    if order == 1:
+        return (at[1] - at[0]) / near
+    return (
+        at[0] * (-(2.0 * near + far) / (near * (near + far)))
+        + at[1] * ((near + far) / (near * far))
+        - at[2] * (near / (far * (near + far)))
+    )
 
 
 # --- sums and products along a grid ------------------------------------------------

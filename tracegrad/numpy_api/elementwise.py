@@ -14,6 +14,7 @@ import numpy as np
 
 from tracegrad.ir.primitive import Primitive
 from tracegrad.numpy_api.arguments import (
+    astype,
     boolean,
     dtype_name,
     floats,
@@ -213,7 +214,8 @@ def nan_to_num(
     high = largest if posinf is None else posinf
     low = -largest if neginf is None else neginf
     finite = cmp.select(cmp.isnan(x), nan, x)
-    return cmp.select(cmp.isinf(x), cmp.select(x > 0.0, high, low), finite)
+    found = cmp.select(cmp.isinf(x), cmp.select(x > 0.0, high, low), finite)
+    return astype(found, dtype_name(x))
 
 
 # --- tests -------------------------------------------------------------------------

@@ -6,13 +6,14 @@ np.float64(1.0)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tracegrad.ir.primitive import Primitive
-from tracegrad.ir.shapes import size_at_least
+from tracegrad.ir.shapes import size_at_least, size_equals
 from tracegrad.numpy_api.arguments import (
     astype,
     axes_of,
@@ -25,6 +26,7 @@ from tracegrad.numpy_api.arguments import (
     rank_of,
 )
 from tracegrad.numpy_api.creation import asarray
+from tracegrad.numpy_api.elementwise import isclose
 from tracegrad.numpy_api.indexing import along, take_along_axis
 from tracegrad.numpy_api.shapes import (
     broadcast_to,
@@ -288,6 +290,56 @@ def nanmean(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return nansum(a, axis, keepdims=keepdims) / count
 
 
+def _nan_extreme(reduce: Callable[..., Any], worst: float) -> Callable[..., Any]:
+    def function(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+        a = floats(asarray(a))
+        found = reduce(cmp.select(cmp.isnan(a), worst, a), axis, keepdims=keepdims)
+        missing = all_(cmp.isnan(a), axis, keepdims=keepdims)
+        return cmp.select(missing, math.nan, found)
+
+    return function
+
+
+nanmax = _nan_extreme(max_, -math.inf)
+nanmin = _nan_extreme(min_, math.inf)
+
+
+def nanvar(a: Any, axis: Any = None, *, ddof: Any = 0, keepdims: Any = False) -> Any:
+    """The variance of what is not NaN."""
+    a = floats(asarray(a))
+    missing = cmp.isnan(a)
+    count = count_nonzero(cmp.logical_not(missing), axis, keepdims=True)
+    centre = nansum(a, axis, keepdims=True) / count
+    gaps = cmp.select(missing, 0.0, a - centre)
+    total = sum_(gaps * gaps, axis, keepdims=True) / (count - ddof)
+    if _given(keepdims):
+        return total
+    return structural.squeeze(total, axes=axes_of(axis, rank_of(a)))
+
+
+def nanstd(a: Any, axis: Any = None, *, ddof: Any = 0, keepdims: Any = False) -> Any:
+    """The standard deviation of what is not NaN."""
+    return ew.length(nanvar(a, axis, ddof=ddof, keepdims=keepdims))
+
+
+def allclose(
+    a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether all elements agree within a tolerance."""
+    return all_(isclose(a, b, rtol, atol, equal_nan))
+
+
+def array_equal(a1: Any, a2: Any) -> Any:
+    """Whether two arrays have one shape and equal elements."""
+    a1, a2 = asarray(a1), asarray(a2)
+    if rank_of(a1) != rank_of(a2):
+        return False
+    pairs = zip(dims(a1), dims(a2), strict=True)
+    if not all(size_equals(m, n) for m, n in pairs):
+        return False
+    return all_(cmp.equal(a1, a2))
+
+
 NUMPY: dict[Any, Callable[..., Any]] = {
     np.sum: sum_,
     np.prod: prod,
@@ -311,6 +363,14 @@ NUMPY: dict[Any, Callable[..., Any]] = {
     np.nansum: nansum,
     np.nanprod: nanprod,
     np.nanmean: nanmean,
+    np.nanmax: nanmax,
+    np.nanmin: nanmin,
+    np.nanvar: nanvar,
+    np.nanstd: nanstd,
+    np.allclose: allclose,
+    np.array_equal: array_equal,
+    np.amax: max_,
+    np.amin: min_,
 }
 METHODS: dict[str, Callable[..., Any]] = {
     "sum": sum_,

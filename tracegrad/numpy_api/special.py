@@ -6,6 +6,7 @@ functions, so it has been imported already.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,18 @@ from tracegrad.numpy_api.arguments import (
     axes_of,
     floats,
     is_float,
+    is_traced,
     rank_of,
     refuse,
 )
 from tracegrad.numpy_api.creation import asarray
-from tracegrad.numpy_api.elementwise import applied, degrees, fabs, radians
+from tracegrad.numpy_api.elementwise import (
+    applied,
+    degrees,
+    fabs,
+    logical_xor,
+    radians,
+)
 from tracegrad.numpy_api.reductions import not_empty, prod, sum_
 from tracegrad.numpy_api.shapes import reshape, with_new_axes
 from tracegrad.primitives import comparisons as cmp
@@ -85,6 +93,57 @@ def beta_log(a: Any, b: Any) -> Any:
     return special.gammaln(a) + special.gammaln(b) - special.gammaln(a + b)
 
 
+def _is_negative(x: Any) -> Any:
+    """Whether the gamma function is: it changes its sign at the negative integers."""
+    odd = cmp.not_equal(ew.floor(x) % 2.0, 0.0)
+    return cmp.logical_and(x < 0.0, odd)
+
+
+def gamma(x: Any) -> Any:
+    """The gamma function."""
+    size = ew.exp(special.gammaln(x))
+    return cmp.select(_is_negative(x), -size, size)
+
+
+def beta(a: Any, b: Any) -> Any:
+    """The beta function."""
+    size = ew.exp(beta_log(a, b))
+    odd = logical_xor(_is_negative(a), _is_negative(b))
+    return cmp.select(logical_xor(odd, _is_negative(a + b)), -size, size)
+
+
+def binom(n: Any, k: Any) -> Any:
+    """The binomial coefficient of real numbers, by gamma functions."""
+    return 1.0 / ((n + 1.0) * beta(n - k + 1.0, k + 1.0))
+
+
+def kl_div(x: Any, y: Any) -> Any:
+    """X log(x / y) - x + y."""
+    return rel_entr(x, y) - x + y
+
+
+def log_ndtr(x: Any) -> Any:
+    """The logarithm of ``ndtr``, by its asymptotic series far below zero."""
+    far = ew.minimum(x, -25.0)
+    r = 1.0 / (far * far)
+    series = r * (-1.0 + r * (3.0 + r * (-15.0 + r * 105.0)))
+    tail = -0.5 * far * far - ew.log(-far * math.sqrt(2.0 * math.pi))
+    near = ew.log(ndtr(cmp.select(x < -25.0, 0.0, x)))
+    above = ew.log1p(-ndtr(-ew.maximum(x, 0.0)))  # what is missing to 0
+    near = cmp.select(x > 0.0, above, near)
+    return cmp.select(x < -25.0, tail + ew.log1p(series), near)
+
+
+def _real(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of floats, which may be given integers."""
+
+    @functools.wraps(function)
+    def converted(*operands: Any) -> Any:
+        return function(*(floats(x) if is_traced(x) else x for x in operands))
+
+    return converted
+
+
 def scipy_functions() -> dict[Any, Callable[..., Any]]:
     """The functions of scipy.special that have a rule, with their implementations."""
     import scipy.special as scipy  # slow to import, see above
@@ -101,7 +160,12 @@ def scipy_functions() -> dict[Any, Callable[..., Any]]:
         scipy.betaln: beta_log,
         scipy.ndtr: ndtr,
         scipy.entr: entr,
-        scipy.rel_entr: rel_entr,
+        scipy.rel_entr: _real(rel_entr),
+        scipy.kl_div: _real(kl_div),
+        scipy.gamma: _real(gamma),
+        scipy.beta: _real(beta),
+        scipy.binom: _real(binom),
+        scipy.log_ndtr: _real(log_ndtr),
         scipy.logsumexp: logsumexp,
         scipy.softmax: _normalised(composite.softmax),
         scipy.log_softmax: _normalised(composite.log_softmax),
@@ -185,4 +249,5 @@ MATH: dict[Any, Callable[..., Any]] = {
     math.prod: prod,
     math.fsum: sum_,
     math.isclose: _math_isclose,
+    math.gamma: _real(gamma),
 }

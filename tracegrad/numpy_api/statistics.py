@@ -13,7 +13,12 @@ import numpy as np
 
 from tracegrad.ir.shapes import Dim, size_at_least
 from tracegrad.numpy_api.arguments import (
+    astype,
+    axes_of,
+    count_of,
+    dtype_name,
     floats,
+    is_traced,
     number_of,
     rank_of,
     refuse,
@@ -23,13 +28,74 @@ from tracegrad.numpy_api.arguments import (
 from tracegrad.numpy_api.calculus import convolve
 from tracegrad.numpy_api.creation import arange, asarray
 from tracegrad.numpy_api.decompositions import lstsq
-from tracegrad.numpy_api.indexing import along
+from tracegrad.numpy_api.indexing import along, take
 from tracegrad.numpy_api.linalg import dot
-from tracegrad.numpy_api.rearranging import concatenate, diagonal, flip
-from tracegrad.numpy_api.reductions import mean
-from tracegrad.numpy_api.shapes import transpose, with_new_axes
+from tracegrad.numpy_api.rearranging import concatenate, diagonal, flip, stack
+from tracegrad.numpy_api.reductions import mean, not_empty, sort
+from tracegrad.numpy_api.shapes import moveaxis, reshape, transpose, with_new_axes
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.structural import dims
+
+# --- quantiles ---------------------------------------------------------------------
+
+
+def quantile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Any = False
+) -> Any:
+    """Values below which given shares of the elements lie, by linear interpolation."""
+    if method != "linear":
+        raise refuse(
+            f"quantile with method={method!r} is not supported.", "Leave it out."
+        )
+    a, q = floats(asarray(a)), q if is_traced(q) else np.asarray(q, float)
+    if rank_of(q) > 1:
+        raise refuse("quantile of shares in a matrix is not supported.", "Ravel them.")
+    if not is_traced(q) and not np.all((q >= 0) & (q <= 1)):
+        raise ValueError("Quantiles must be in the range [0, 1]")
+    axes = axes_of(axis, rank_of(a))
+    not_empty(a, axes, "quantile")
+    kept = tuple(k for k in range(rank_of(a)) if k not in axes)
+    last = moveaxis(a, kept, tuple(range(len(kept))))
+    count = count_of([dims(a)[k] for k in axes])
+    ordered = sort(reshape(last, (*(dims(a)[k] for k in kept), count)), -1)
+    if rank_of(q):
+        parts = [_between(ordered, count, along(q, 0, k)) for k in range(len(q))]
+    else:
+        parts = [_between(ordered, count, q)]
+    if keepdims:
+        parts = [with_new_axes(part, axes) for part in parts]
+    return astype(stack(parts), "float64") if rank_of(q) else parts[0]
+
+
+def _between(ordered: Any, count: Any, share: Any) -> Any:
+    """The value at a share of the way along the last axis, which is sorted."""
+    like = traced_in([ordered, share])
+    share = share if is_traced(share) else float(share)
+    last = number_of(like, count) - 1
+    place = share * last
+    at = ew.floor(place)
+    step = place - at
+    if not is_traced(share):
+        step = astype(step, dtype_name(ordered))
+    low = astype(at, "int64")
+    high = ew.minimum(low + 1, last)
+    below, above = take(ordered, low, -1), take(ordered, high, -1)
+    gap = above - below
+    found = cmp.select(step < 0.5, below + gap * step, above - gap * (1.0 - step))
+    largest = along(ordered, -1, -1)  # NaN sorts to the end
+    return cmp.select(cmp.isnan(largest), largest, found)
+
+
+def percentile(
+    a: Any, q: Any, axis: Any = None, *, method: str = "linear", keepdims: Any = False
+) -> Any:
+    """Quantiles of shares in percent."""
+    q = q if is_traced(q) else np.asarray(q, float)
+    if not is_traced(q) and not np.all((q >= 0) & (q <= 100)):
+        raise ValueError("Percentiles must be in the range [0, 100]")
+    return quantile(a, q / 100, axis, method=method, keepdims=keepdims)
+
 
 # --- covariance --------------------------------------------------------------------
 
@@ -146,6 +212,8 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 
 
 NUMPY: dict[Any, Callable[..., Any]] = {
+    np.quantile: quantile,
+    np.percentile: percentile,
     np.cov: cov,
     np.corrcoef: corrcoef,
     np.polyder: polyder,

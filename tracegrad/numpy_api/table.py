@@ -22,6 +22,7 @@ from tracegrad.numpy_api import (
     decompositions,
     einsum,
     elementwise,
+    grids,
     indexing,
     linalg,
     rearranging,
@@ -49,6 +50,7 @@ _MODULES = (
     statistics,
     einsum,
     creation,
+    grids,
 )
 
 

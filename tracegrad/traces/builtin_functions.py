@@ -21,15 +21,18 @@ from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
 from tracegrad.traces.iteration import (
     Backward,
+    Cells,
     Counted,
     Marked,
     Paired,
+    Rows,
     Steps,
     checkpoint,
     make_range,
     marked,
     steps_of,
 )
+from tracegrad.traces.methods import attribute as get_attribute
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
@@ -172,6 +175,18 @@ def _zip(machine: Machine, *sequences: Any, strict: bool = False) -> Any:
     return zip(*(items(machine, s) for s in sequences), strict=strict)
 
 
+def _ndindex(machine: Machine, *shape: Any) -> Any:
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    return Cells(machine.memory, shape)
+
+
+def _ndenumerate(machine: Machine, array: Any) -> Any:
+    flat = get_attribute(machine.memory, array, "flat")
+    cells = Cells(machine.memory, tuple(array.shape))
+    return Paired(machine.memory, (cells, Rows(machine.memory, flat)))
+
+
 def _map(machine: Machine, function: Any, *sequences: Any) -> Any:
     rows = zip(*(items(machine, s) for s in sequences), strict=False)
     return (machine.call(function, *row) for row in rows)
@@ -266,6 +281,8 @@ ON_TRACERS: dict[Any, Function] = {
     tuple: _over_items(tuple),
     iter: _over_items(iter),
     reversed: _reversed,
+    np.ndindex: _ndindex,
+    np.ndenumerate: _ndenumerate,
     divmod: lambda machine, a, b: (a // b, a % b),
     isinstance: _isinstance,
     type: _type,

@@ -156,6 +156,26 @@ class Rows(Steps):
 
 
 @dataclass(frozen=True)
+class Cells(Steps):
+    """``np.ndindex(*sizes)``: where a grid's cells are, the last axis fastest."""
+
+    sizes: tuple[Any, ...]
+
+    @property
+    def length(self) -> Any:
+        """How many cells there are."""
+        return reduce(operator.mul, self.sizes, 1)
+
+    def at(self, position: Any) -> Any:
+        """A position along each axis."""
+        found = []
+        for size in self.sizes[:0:-1]:
+            found.append(position % size)
+            position = position // size
+        return (*((position,) if self.sizes else ()), *found[::-1])
+
+
+@dataclass(frozen=True)
 class Counted(Steps):
     """``enumerate(inner, first)``."""
 

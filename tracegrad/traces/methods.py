@@ -45,6 +45,8 @@ def attribute(memory: Memory, array: Tracer, name: str) -> Any:
     if name in ("T", "mT", "real"):
         found = array if name == "real" else getattr(array, name)
         return found if found is array else mark(found, Part(array))
+    if name == "flat":
+        return attribute(memory, array, "reshape")(-1)
     if name in _IN_PLACE:
         return lambda *args, **kwargs: _IN_PLACE[name](memory, array, *args, **kwargs)
     found = getattr(array, name)

@@ -72,6 +72,15 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kwargs: Any) -
     return y
 
 
+def accumulate(ufunc: Any, array: Any, axis: Any = 0) -> Any:
+    """The results of a ufunc of two operands applied to ever more elements."""
+    moved = np.moveaxis(np.asarray(array), axis, 0)
+    out = moved.copy()
+    for i in range(1, moved.shape[0]):
+        out[i] = ufunc(out[i - 1], moved[i])
+    return np.moveaxis(out, 0, axis)
+
+
 # --- Numba's ------------------------------------------------------------------------
 
 

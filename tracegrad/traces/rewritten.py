@@ -27,7 +27,20 @@ def rewriter(function: Any) -> Rewrite | None:
         return _vectorize
     if type(function).__module__.startswith("numba."):
         return _NUMBA.get(type(function).__name__)
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        running = owner in _RUNNING and function.__name__ == "accumulate"
+        return _accumulate if running else None
     return _NUMPY.get(id(function))
+
+
+_RUNNING = (np.maximum, np.minimum, np.subtract, np.divide, np.fmax, np.fmin)
+
+
+def _accumulate(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    if set(kwargs) - {"axis"}:
+        raise _refuse(f"{function.__name__} with out= or dtype=", "Leave it out.")
+    return programs.accumulate, (function.__self__, *args), kwargs
 
 
 def _plain(program: Callable[..., Any]) -> Rewrite:
