@@ -206,3 +206,19 @@ def cell_through_a_view(x):
     for v in x:
         view[0] += v * v
     return out * 2.0
+
+
+@program(vector, vector, sizes=(4, 6))
+def arithmetic_of_booleans(x, y):
+    inside = (x > -1.0) * (x < 1.0)
+    either = inside + (y > 0)
+    either *= y < 1.5
+    all_above = True
+    for v in y:
+        all_above = all_above * (v > -5.0)
+    count = 0
+    for i in range(len(x)):
+        count += (x[i] > 0) * (y[i] > 0)
+    meet, apart = np.dot(inside, either), np.einsum("i,i->", x > 5, y > 0)
+    sums = x[inside].sum() + y[either].sum()
+    return sums, inside * x, all_above * x[0], meet, apart, count

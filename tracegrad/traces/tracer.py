@@ -48,8 +48,9 @@ from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
-from tracegrad.primitives import structural
+from tracegrad.primitives import linalg, structural
 from tracegrad.primitives.identities import dim_of, size_value
+from tracegrad.traces.booleans import logic_of
 
 # --- operators: a weak result only from weak operands, as Python's numbers ---------
 
@@ -287,6 +288,12 @@ def record(
         raise TracingError(
             f"{primitive.name} is not supported: {primitive.refuses}", builder.location
         )
+    if all(dtype_name(x) == "bool" for x in operands):
+        if primitive is linalg.dot:
+            whole = [cmp.convert(x, dtype="int64") for x in operands]
+            return cmp.not_equal(linalg.dot(*whole, **params), 0)
+        if not all(map(_is_weak, operands)):  # Python's booleans are integers
+            primitive = logic_of(primitive)
     try:
         types = promote(primitive, operands)
         values = [lift(builder, x, t) for x, t in zip(operands, types, strict=True)]
@@ -342,10 +349,8 @@ def result_dtype(operands: Sequence[Any]) -> DType:
     return joint
 
 
-# What NumPy computes exactly of narrow integers, too.
-_WIDENED = frozenset(
-    ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "divide")
-)
+_COMPARED = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+_WIDENED = frozenset((*_COMPARED, "divide"))  # exact of narrow integers, too
 
 
 def promote(primitive: Primitive, operands: Sequence[Any]) -> list[DType]:
