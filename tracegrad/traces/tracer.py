@@ -46,11 +46,11 @@ from tracegrad.ir.types import (
 )
 from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api import table as numpy_table
+from tracegrad.numpy_api.booleans import logic_of
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import linalg, structural
 from tracegrad.primitives.identities import dim_of, size_value
-from tracegrad.traces.booleans import logic_of
 
 # --- operators: a weak result only from weak operands, as Python's numbers ---------
 
