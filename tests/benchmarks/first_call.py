@@ -1,7 +1,9 @@
 """What is seen in a fresh process: imports, the first call, and the memory of a call.
 
-Each figure is taken in a process of its own. The first call counts everything from the
-function to its first gradient, but no imports. Memory is what a call needs at most
+Each figure is taken in a process of its own, in which modules are installed: Python's
+bytecode of them is on disk. The first call counts everything from the function to its
+first gradient, but no imports, which have a table of their own. It is the best of a few
+processes: what else runs on a machine only adds. Memory is what a call needs at most
 beyond what was resident before it, when the code had been compiled for a tiny size.
 """
 
@@ -22,11 +24,14 @@ IMPORT = (
     "import {module}; print(time.perf_counter() - start)"
 )
 
+LONG = 5.0  # seconds; such a first call is not repeated
+
 
 def in_fresh_process(arguments: list[str], cache: str) -> float:
     """The seconds that a Python process prints last, its caches all in one folder."""
     caches = ("TRACEGRAD_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME")
     environment = {**os.environ, **dict.fromkeys(caches, cache)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     environment["PYTENSOR_FLAGS"] = f"base_compiledir={cache}/pytensor"
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -41,13 +46,18 @@ def in_fresh_process(arguments: list[str], cache: str) -> float:
 
 
 def first_call(
-    workload: Workload, size: str, contestant: Contestant
+    workload: Workload, size: str, contestant: Contestant, repeats: int = 3
 ) -> dict[str, float]:
     """Seconds of a first call, with an empty cache and with the one that it left."""
     arguments = ["-m", __name__, workload.name, size, contestant.name]
-    with tempfile.TemporaryDirectory() as cache:
-        states = ("cold", "warm cache")
-        return {state: in_fresh_process(arguments, cache) for state in states}
+    found: dict[str, list[float]] = {"cold": [], "warm cache": []}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as cache:
+            for seconds in found.values():
+                seconds.append(in_fresh_process(arguments, cache))
+            if found["cold"][-1] > LONG:
+                break
+    return {state: min(seconds) for state, seconds in found.items()}
 
 
 def import_time(module: str, repeats: int = 3) -> float:

@@ -27,7 +27,7 @@ class Contestant:
 
     Attributes:
         name: what the tables call it.
-        module: what must be installed for it.
+        module: what must be installed for it, and is imported before it is timed.
         make: how it turns a workload and inputs into a call.
         to_numpy: its arrays as NumPy's.
         unrolls: whether a loop costs it an operation of Python per step and operation;
@@ -242,7 +242,7 @@ def by_casadi(workload: Workload, inputs: Inputs) -> Call:
 
 
 HAND = Contestant("hand", "numba", by_hand)
-OURS = Contestant("tracegrad", "tracegrad", by_tracegrad)
+OURS = Contestant("tracegrad", "tracegrad.api", by_tracegrad)
 CONTESTANTS = (
     HAND,
     OURS,

@@ -180,11 +180,18 @@ def first_call_table(selected, entrants) -> dict:
                 cells.append("–")
                 continue
             taken = first_call(workload, workload.quick, contestant)
-            figures.setdefault(workload.name, {})[contestant.name] = taken
-            cells.append(" / ".join(f"{s:.2f}" for s in taken.values()))
+            found = figures.setdefault(workload.name, {})
+            found[contestant.name] = taken
+            cell = " / ".join(f"{s:.2f}" for s in taken.values())
+            if contestant is not HAND:
+                cell += f" ({ratio(taken['cold'] / found[HAND.name]['cold'])})"
+            cells.append(cell)
         rows.append([workload.name, *cells])
     head = ["workload", *(contestant.name for contestant in entrants)]
-    title = "First call in a fresh process, seconds: empty cache / the cache it left"
+    title = (
+        "First call in a fresh process, imports apart, seconds: empty cache / the cache "
+        "it left (empty cache, by hand = 1)"
+    )
     print("\n" + table(title, head, rows) + "\n")
     return figures
 
