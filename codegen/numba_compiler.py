@@ -82,6 +82,7 @@ def compile_function(
     if function.signatures:
         return function, True
     function.targetoptions["boundscheck"] = boundscheck
+    function.targetoptions["no_cfunc_wrapper"] = True  # nobody calls that
     function._compiler.pipeline_class = _disjoint
     if kept is not None:
         function._cache = kept

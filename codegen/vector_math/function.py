@@ -36,12 +36,15 @@ def inlined(body: Callable[..., Any]) -> Any:
     """A body for Numba to compile into its callers, kept on disk if that can be.
 
     Flags are all explicit: a body compiled without them would take on those of
-    whichever kernel happens to come first.
+    whichever kernel happens to come first. Only kernels call it, so it has no entries
+    for Python and C, each of which Numba would take 10 ms to compile.
     """
     flags: dict[str, Any] = {
         "error_model": "numpy",
         "fastmath": False,
         "boundscheck": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
     }
     body.__qualname__ = f"{body.__name__}_{_digest()}"
     try:
