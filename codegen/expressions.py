@@ -96,12 +96,14 @@ VECTOR_MATH = frozenset(OPERATIONS) - _NUMPY - _INLINE - {"absolute"} | {
     "rmul",
 }
 HELPERS = VECTOR_MATH | SUPPORT | frozenset(DENSE.values())
+# The lines that take slices of an arena.
+ARENA_NAMES = ("taken", "words", "words2", "words3", "words4")
 # Names that printed code uses, and that a kernel therefore may not.
 RESERVED = (
     HELPERS
     | frozenset(_BUILTINS)
     | {name for name in dir(builtins) if name[0].isupper()}
-    | {"GuardFailed", "workspace", "taken"}
+    | {"GuardFailed", "workspace", *ARENA_NAMES}
 )
 
 

@@ -11,6 +11,7 @@ wherever the user's line changes. The printer puts a function around them.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -19,6 +20,7 @@ from codegen import layout
 from codegen.arena import WORKSPACE, Slot, plus
 from codegen.assumptions import Facts, assumption
 from codegen.expressions import (
+    ARENA_NAMES,
     CARVE,
     GROWN,
     any_of,
@@ -63,8 +65,9 @@ from codegen.loop_ir import (
 )
 
 GUARD = "guard"
-# The next free word of the arena, while slices are taken from it.
-TAKEN = "taken"
+# The next free word of the arena, while slices are taken from it, and lengths of slices
+# that are taken more than once.
+TAKEN, *WORDS = ARENA_NAMES
 _AUGMENTED: dict[str, type[ast.operator]] = {
     "add": ast.Add,
     "subtract": ast.Sub,
@@ -150,18 +153,20 @@ class Writer:
     def carve(self, slots: Sequence[Slot]) -> None:
         """Write the slices of the arena that are the workspace arrays."""
         taken: Expr = integer(0)
+        shared = _repeated(slots)
+        for words, var in shared.items():
+            self.emit(assign(name(var.name), expression(words)))
         for slot in slots:
             self.emit(assign(name(slot.array.name), _carved(slot, taken)))
             if slot is slots[-1]:
                 return
-            end = plus(taken, slot.words)
+            words = shared.get(slot.words, slot.words)
+            end = plus(taken, words)
             if isinstance(end, Const):
                 taken = end
                 continue
             if isinstance(taken, Var):
-                self.emit(
-                    ast.AugAssign(ast.Name(TAKEN), ast.Add(), expression(slot.words))
-                )
+                self.emit(ast.AugAssign(ast.Name(TAKEN), ast.Add(), expression(words)))
             else:
                 self.emit(assign(name(TAKEN), expression(end)))
             taken = Var(TAKEN, "int64")
@@ -301,6 +306,14 @@ class Writer:
         dtype = [] if array.dtype == "float64" else [_dtype(array.dtype)]
         value = call("np.zeros" if zero else "np.empty", shape, *dtype)
         self.emit(assign(name(array.name), value))
+
+
+def _repeated(slots: Sequence[Slot]) -> dict[Expr, Var]:
+    """Variables for the lengths that several slices have."""
+    lengths = Counter(s.words for s in slots[:-1] if not isinstance(s.words, Const))
+    often = (words for words, times in lengths.most_common() if times > 1)
+    named = zip(often, WORDS, strict=False)
+    return {words: Var(text, "int64") for words, text in named}
 
 
 def _carved(slot: Slot, start: Expr) -> ast.expr:

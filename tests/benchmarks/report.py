@@ -189,8 +189,8 @@ def first_call_table(selected, entrants) -> dict:
         rows.append([workload.name, *cells])
     head = ["workload", *(contestant.name for contestant in entrants)]
     title = (
-        "First call in a fresh process, imports apart, seconds: empty cache / the cache "
-        "it left (empty cache, by hand = 1)"
+        "First call in a fresh process, imports apart, seconds: empty cache / the "
+        "cache it left (empty cache, by hand = 1)"
     )
     print("\n" + table(title, head, rows) + "\n")
     return figures

@@ -1,7 +1,7 @@
-"""Scratch arrays join the workspace if a kernel has one anyway.
+"""Scratch arrays join the workspace if a kernel has one anyway, or many of them.
 
-Numba takes 50 to 90 ms to compile the first ``np.empty`` of each rank, and checks and
-frees at each call; a slice of the workspace takes it 6 ms, and nothing at a call.
+Numba takes 50 to 90 ms to compile the first ``np.empty`` of each rank, and 10 ms for
+each of them; a slice of the workspace takes 6. One or two read better as they are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import replace
 from codegen.loop_ir import Allocate, Expr, Grow, Stmt, walk
 from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.state import at_entry
+
+MANY = 3
 
 
 def share_workspace(
@@ -24,7 +26,8 @@ def share_workspace(
     """
     stmts = tuple(walk(tuple(body)))
     allocated = [stmt.array for stmt in stmts if isinstance(stmt, Allocate)]
-    if not any(array.role == "workspace" for array in allocated):
+    roles = [array.role for array in allocated]
+    if "workspace" not in roles and len(roles) < MANY:
         return tuple(body), tuple(results)
     grows = {stmt.array.name for stmt in stmts if isinstance(stmt, Grow)}
     moved = {

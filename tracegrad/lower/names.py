@@ -51,7 +51,7 @@ _COMBINED = {
     "and": "every",
 }
 _LIBRARY = {"dot": "prod", "argsort": "order", "cholesky": "root"}
-_FORBIDDEN = RESERVED | {*keyword.kwlist, "len", "taken"}
+_FORBIDDEN = RESERVED | {*keyword.kwlist, "len"}
 
 
 class Names:
