@@ -112,7 +112,9 @@ def test_value(program):
             assert np.allclose(x, y, rtol=1e-10, atol=1e-12, equal_nan=True)
 
 
-@pytest.mark.parametrize("program", SMOOTH, ids=lambda p: p.name)
+# Every second one: each takes a second to compile. All of them are differentiated in
+# test_corpus_derivatives.
+@pytest.mark.parametrize("program", SMOOTH[::2], ids=lambda p: p.name)
 def test_gradient(program):
     compiled = None
     for seed in (1, 2):

@@ -4,9 +4,28 @@ Numbers that the compiled graph makes, reads or writes are counted: an array-siz
 operation for each element that is read or written would make them quadratic.
 """
 
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import reduce
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 
+from codegen import jit as backend
+from codegen.loop_ir import (
+    Accumulate,
+    Allocate,
+    Assign,
+    Fill,
+    For,
+    Grow,
+    If,
+    Op,
+    Var,
+    While,
+    integer,
+)
 from tests.fuzz.kernels import running
 from tests.transforms.test_cost import operations
 from tracegrad import grad, jit, pytree
@@ -140,3 +159,78 @@ def counted(gradient, function, n):
         arguments.append(rng.permutation(n))
     spec = gradient.specialised(tuple(arguments), {})
     return operations(spec.graph, spec.inputs(pytree.leaves((tuple(arguments), {}))))
+
+
+# --- compiled, at sizes that an evaluated graph takes too long for -------------------
+
+COUNT = Var("count", "int64")
+
+
+@pytest.mark.parametrize(
+    "function", [recurrence, gather_in_a_loop, exchanged], ids=lambda f: f.__name__
+)
+def test_linear_stays_linear_when_compiled(function):
+    rng = np.random.default_rng(0)
+    gradient = grad(function)
+    counts = []
+    with counting() as found:
+        for n in (1_000, 10_000, 100_000):
+            arguments = [rng.uniform(0.5, 1.0, n)]
+            if function is gather_in_a_loop:
+                arguments.append(rng.permutation(n))
+            gradient(*arguments)
+            counts.append(found.pop())
+    small, middle, large = counts
+    assert small > 3_000
+    assert large - middle == pytest.approx(10 * (middle - small), rel=0.01)
+
+
+@contextmanager
+def counting():
+    """Kernels that count their statements; the counts of calls, the latest last."""
+    found, build = [], backend.build
+
+    def built(kernel):
+        body = (Assign(COUNT, integer(0)), *statements_counted(kernel.body))
+        counted = replace(kernel, body=body, results=(*kernel.results, COUNT))
+        made = build(counted, options=backend.Options(keep=False))
+
+        def entry(*args):
+            returned = made.entry(*args)
+            *results, count = returned if kernel.results else [returned]
+            found.append(count)
+            return tuple(results) if len(results) != 1 else results[0]
+
+        return replace(made, function=entry, entry=entry)
+
+    with patch.object(backend, "build", built):
+        yield found
+
+
+def statements_counted(body):
+    """Statements that add to the count what they cost, one each, or a size."""
+    sizes = [
+        reduce(times, stmt.array.shape[len(getattr(stmt, "prefix", ())) :])
+        for stmt in body
+        if isinstance(stmt, Fill) or (isinstance(stmt, Allocate) and stmt.zero)
+    ]
+    sizes += [stmt.size for stmt in body if isinstance(stmt, Grow)]
+    cost = reduce(plus, sizes, integer(len(body)))
+    result = [Accumulate(COUNT, "add", cost, reassociate=False)]
+    for stmt in body:
+        match stmt:
+            case For() | While():
+                stmt = replace(stmt, body=tuple(statements_counted(stmt.body)))
+            case If(_, then, otherwise):
+                then = tuple(statements_counted(then))
+                stmt = replace(stmt, then=then, otherwise=statements_counted(otherwise))
+        result.append(stmt)
+    return tuple(result)
+
+
+def plus(a, b):
+    return Op("add", (a, b), "int64")
+
+
+def times(a, b):
+    return Op("multiply", (a, b), "int64")

@@ -243,11 +243,11 @@ class Runs:
 
 def weighted(whole: Callable[..., Any], weights: Any) -> Callable[..., Any]:
     """The sum of all results, each element with its own weight."""
-    factors = [w for w in all_leaves(weights)]
+    factors = all_leaves(weights)
 
     def total(*args: Any) -> Any:
         result = 0.0
-        outputs = [x for x in pytree.leaves(whole(*args))]
+        outputs = all_leaves(whole(*args))
         for factor, out in zip(factors, outputs, strict=True):
             if factor is not None:
                 result = result + np.sum(factor * out)
