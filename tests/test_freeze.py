@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tracegrad.tape as torch
-from tests.traces.running import run
+from tests.traces.running import rerun, run, traced
 from tracegrad import custom_vjp, freeze, grad, hessian, value_and_grad
 from tracegrad.errors import (
     ArgumentError,
@@ -18,6 +18,7 @@ from tracegrad.errors import (
     TracegradError,
     TracingError,
 )
+from tracegrad.ir.printer import print_graph
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.uniform(0.5, 1.5, (2, 4))
@@ -222,6 +223,26 @@ def test_a_decision_on_whole_numbers_is_checked():
     assert run(frozen, np.array([1.0, 4.0, 2.0])) == 8.0
     recorded = str(frozen.stages(np.array([1.0, 4.0, 2.0])))
     assert "went another way" in recorded
+
+
+def entries(x):
+    y = torch.zeros(3)
+    for k in range(3):
+        y[k] = x[k] * 2
+    before = y
+    z = y * 1
+    z[0] = y[1]
+    return before, z
+
+
+def test_assignments_write_to_one_array_unless_the_old_contents_are_used():
+    recorded = traced(freeze(entries, torch.tensor(X)), X)
+    text = print_graph(recorded.graph)
+    assert text.count("store") == 4
+    assert text.count("copy") == 2
+    before, z = rerun(recorded, X)
+    np.testing.assert_array_equal(before, 2 * X[:3])
+    np.testing.assert_array_equal(z, 2 * X[[1, 1, 2]])
 
 
 class Square(torch.autograd.Function):

@@ -38,8 +38,9 @@ from tracegrad.tape.run import Call, Decision, Run, Slot, recorded
 from tracegrad.tape.value import Value, made
 from tracegrad.traces.checks import emit_check
 from tracegrad.traces.scope import Machine
+from tracegrad.traces.stores import copied, set_item
 from tracegrad.traces.tracer import Tracer, lift
-from tracegrad.traces.views import snapshot
+from tracegrad.traces.views import View, snapshot
 from tracegrad.transforms import rules
 
 
@@ -51,7 +52,8 @@ def freeze(function: Callable[..., Any], *examples: Any) -> Compiled:
     ``range(n)``, an index), the kernel checks that it comes out the same, and raises
     RuntimeError if not. Whatever else the run used (closed-over tensors and arrays,
     numbers) is a constant; what it did besides computing its result (printing, writing
-    to other objects) is not part of it.
+    to other objects) is not part of it. In the run, everything that depends on the
+    arguments says that it requires gradients.
 
     Args:
         function: of tensors of ``tracegrad.tape``, or of NumPy arrays.
@@ -138,13 +140,18 @@ def _emitted(
     known: dict[Slot, Any] = {}
     for slot, expected, leaf in zip(run.inputs, run.shapes, leaves, strict=True):
         known[slot] = _checked(machine, leaf, expected, where)
-    for step in run.steps:
+    last = _last_uses(run)
+    for number, step in enumerate(run.steps):
         with machine.builder.at(step.where):
-            if isinstance(step, Call):
-                _call(machine, step, known)
+            if isinstance(step, Decision):
+                _check(machine, step, snapshot(known[step.slot]))
+            elif _is_assignment(step):
+                base = step.operands[0]
+                alone = isinstance(base, Slot) and last[base] == number
+                _assign(machine, step, known, alone)
             else:
-                _check(machine, step, known[step.slot])
-    results = [known[x] if isinstance(x, Slot) else x for x in run.outputs]
+                _call(step, known)
+    results = [snapshot(known[x]) if isinstance(x, Slot) else x for x in run.outputs]
     return pytree.unflatten(run.tree, results)
 
 
@@ -171,12 +178,25 @@ def _checked(
     return tracer
 
 
-def _call(machine: Machine, step: Call, known: dict[Slot, Any]) -> None:
-    operands = [known[x] if isinstance(x, Slot) else x for x in step.operands]
+def _last_uses(run: Run) -> dict[Slot, int]:
+    """The number of the last step that uses each value; results are used for ever."""
+    last: dict[Slot, int] = {}
+    for number, step in enumerate(run.steps):
+        used = step.operands if isinstance(step, Call) else (step.slot,)
+        last |= {x: number for x in used if isinstance(x, Slot)}
+    return last | {x: len(run.steps) for x in run.outputs if isinstance(x, Slot)}
+
+
+def _call(step: Call, known: dict[Slot, Any]) -> None:
+    operands = [snapshot(_read(x, known)) for x in step.operands]
     emit = _OWN.get(step.primitive, step.primitive)
     found = emit(*operands, **step.params)
     results = found if isinstance(found, tuple) else (found,)
     known.update(zip(step.outputs, results, strict=True))
+
+
+def _read(x: Any, known: dict[Slot, Any]) -> Any:
+    return known[x] if isinstance(x, Slot) else x
 
 
 def _check(machine: Machine, step: Decision, x: Any) -> None:
@@ -196,6 +216,27 @@ def _check(machine: Machine, step: Decision, x: Any) -> None:
 
 
 # --- writes, as values -------------------------------------------------------------
+
+
+def _is_assignment(step: Call) -> bool:
+    """Whether a step is ``x[index] = value`` with a basic index."""
+    if step.primitive is not place:
+        return False
+    steps = step.params["steps"]
+    return len(steps) == 1 and steps[0][0] is part
+
+
+def _assign(machine: Machine, step: Call, known: dict[Slot, Any], alone: bool) -> None:
+    """Write to an array: to a copy, unless nobody else uses it.
+
+    alone: whether this is the last use of the array's old contents.
+    """
+    base, value = (_read(x, known) for x in step.operands)
+    (((_, _, params),), memory) = step.params["steps"], machine.memory
+    own = alone and isinstance(base, View) and base.mutable and base.whole
+    target = base if own else copied(memory, snapshot(base))
+    set_item(memory, target, params["index"], snapshot(value))
+    known[step.outputs[0]] = target
 
 
 def _filled(x: Tracer, *, value: Any) -> Any:
