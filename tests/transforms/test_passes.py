@@ -6,6 +6,7 @@ import pytest
 from tests.transforms.staging import branch, loop, trace, while_loop, zeros
 from tracegrad.ir.shapes import Assumptions, Dim, assuming
 from tracegrad.ir.verifier import verify
+from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.control import for_
 from tracegrad.traces.evaluate import evaluate
 from tracegrad.transforms.affine import Prover, affine
@@ -18,6 +19,7 @@ from tracegrad.transforms.mincut import UNCUTTABLE, Network
 from tracegrad.transforms.order import forwards
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.pipeline import OPTIMISE, PREPARE, run
+from tracegrad.transforms.reciprocals import reciprocals
 from tracegrad.transforms.regions import Structure
 from tracegrad.transforms.rotate import rotate
 
@@ -456,6 +458,23 @@ def test_short_rows_lie_in_columns_where_inner_loops_go_along_them(inner, exchan
 
     graph = same_values(columns, staged(program, "f1"), rng.normal(size=5))
     assert ("transpose" in names(graph)) == exchanged
+
+
+def test_derivatives_share_a_reciprocal_and_quotients_stay_what_they_are():
+    def program(x, c):
+        partial = x[2] / c
+        return cmp.zero_safe_div(x[0], c) + cmp.zero_safe_mul(x[1], partial), x[2] / 3
+
+    graph = same_values(
+        reciprocals, staged(program, "f1", "f"), rng.normal(size=3), 0.7
+    )
+    assert names(graph).count("divide") == 2
+    assert "zero_safe_div" not in names(graph)
+
+    def alone(x, c):
+        return cmp.zero_safe_div(x[0], c), x[1] / c
+
+    assert "zero_safe_div" in names(reciprocals(staged(alone, "f1", "f")))
 
 
 def inner_body(graph):

@@ -14,6 +14,7 @@ from tracegrad.transforms.licm import licm
 from tracegrad.transforms.order import forwards
 from tracegrad.transforms.pads import join_pads
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
+from tracegrad.transforms.reciprocals import reciprocals
 from tracegrad.transforms.rotate import rotate
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -32,6 +33,7 @@ OPTIMISE: tuple[Pass, ...] = (
     fuse,
     forwards,
     rotate,
+    reciprocals,
     cse,
     licm,
     join_pads,
