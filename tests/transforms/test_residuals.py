@@ -243,30 +243,31 @@ graph lu_vjp(A: float64[A.shape[0], A.shape[0]], out_bar: float64[]) {
   (k_2: int64[]) {
     t17 = add k_2 1
     t18 = load t1 k_2 k_2
-    t19 t20 = for_[down] t17 t2 0.0
-    (i_3: int64[], t21: float64[]) {
-      t22 = load t1 i_3 k_2
-      t23 t24 = for_[up] t17 t2 0.0
-      (j_2: int64[], t25: float64[]) {
-        t26 = load t1 k_2 j_2
-        t27 = load A_bar i_3 j_2
-        t28 = multiply t27 t26
-        t29 = multiply t27 t22
-        t30 = negative t29
-        accumulate A_bar t30 k_2 j_2
-        t31 = add t25 t28
-        return t31
+    t19 = divide 1.0 t18
+    t20 t21 = for_[down] t17 t2 0.0
+    (i_3: int64[], t22: float64[]) {
+      t23 = load t1 i_3 k_2
+      t24 t25 = for_[up] t17 t2 0.0
+      (j_2: int64[], t26: float64[]) {
+        t27 = load t1 k_2 j_2
+        t28 = load A_bar i_3 j_2
+        t29 = multiply t28 t27
+        t30 = multiply t28 t23
+        t31 = negative t30
+        accumulate A_bar t31 k_2 j_2
+        t32 = add t26 t29
+        return t32
       }
-      t32 = load A_bar i_3 k_2
-      t33 = subtract t32 t23
-      t34 = divide t22 t18
-      t35 = zero_safe_div t33 t18
-      t36 = zero_safe_mul t33 t34
-      store A_bar t35 i_3 k_2
-      t37 = subtract t21 t36
-      return t37
+      t33 = load A_bar i_3 k_2
+      t34 = subtract t33 t24
+      t35 = multiply t23 t19
+      t36 = zero_safe_mul t34 t19
+      t37 = zero_safe_mul t34 t35
+      store A_bar t36 i_3 k_2
+      t38 = subtract t22 t37
+      return t38
     }
-    accumulate A_bar t19 k_2 k_2
+    accumulate A_bar t20 k_2 k_2
     return
   }
   return A_bar

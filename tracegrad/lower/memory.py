@@ -107,7 +107,10 @@ def reserve(block: Block, equation: Equation) -> None:
         symbol = f"{params['name']}.shape[{axis}]"
         state.sizes.bind(symbol, length)
         state.facts.vary(symbol)
-    shape += [state.sizes.expr(Dim.of(size)) for size in params["cell"]]
+    for size in map(Dim.of, params["cell"]):  # less than nothing if no loop runs
+        length = state.sizes.expr(size)
+        known = state.facts.nonnegative(size)
+        shape.append(length if known else _at_least_zero(length))
     early = at_entry(shape)
     if not early:
         for part in (p for size in shape for p in loop_ir.nested(size)):
