@@ -39,7 +39,7 @@ def copied(nest: Any) -> Any:
             return x
         if not isinstance(x.base, np.ndarray) or not x.size:
             return x.copy()
-        base = x.base.copy()
+        base = x.base.copy(order="K")
         offset = x.ctypes.data - x.base.ctypes.data
         return np.ndarray(x.shape, x.dtype, base, offset, x.strides)
 
