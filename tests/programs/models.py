@@ -24,3 +24,11 @@ def kalman_filter(theta, y, dt):
         P = P - np.outer(K, H @ P)
         out += 0.5 * (np.log(2 * np.pi * S) + e * e / S)
     return out
+
+
+@program(vector, positive, sizes=(0, 1, 3))
+def shifted_outer(y, w):
+    t = np.pad(y[:-1], (1, 0))
+    u = 1.0 * np.sum(np.outer(t, w), axis=1)
+    u[1:] = u[:-1] * 2.0
+    return u

@@ -27,6 +27,8 @@ from tracegrad.ir.primitive import Scalar
 from tracegrad.ir.shapes import Dim
 from tracegrad.lower import edges, element
 from tracegrad.lower.access import (
+    ONE,
+    ZERO,
     Affine,
     Fixed,
     Gathered,
@@ -357,12 +359,21 @@ class Scalars:
         found = window(index, size, False)
         if found is not None and found.level in self.segments:
             return self.tests(found)
+        if isinstance(index, Fixed):
+            return self._tests_of_one(index.offset, size)
         position = self.position(index)
         zero = loop_ir.integer(0)
         return [
             _compare("greater_equal", position, zero),
             _compare("less", position, self.sizes.expr(size)),
         ]
+
+    def _tests_of_one(self, at: Dim, size: Dim) -> list[Expr] | None:
+        """The same for one element, of which more is known."""
+        if self.facts.at_least(-at, ONE) or self.facts.at_least(at, size):
+            return None
+        sides = (at, size - at - 1)
+        return [self._nonnegative(x) for x in sides if not self.facts.at_least(x, ZERO)]
 
 
 def suffix(cells: Sequence[Expr]) -> str:
