@@ -1,6 +1,17 @@
 """Bugs that other automatic differentiation systems had, each a test of ours.
 
-References are public issue threads, repository#number.
+References are public issue threads, repository#number. Those that need a loop are
+programs of the corpus, each differentiated in both modes and to second order:
+
+- aliased scratch arrays, Enzyme.jl#1340: ``scratch``, ``local_scratch``, ``aliased``
+- a loop of no iterations, jax#994: ``perhaps_never``, ``backward``
+- indices that repeat, pytorch#473: ``stored_by_indices``, ``updated_by_indices``
+- what a loop overwrites, warp#174: ``recurrence``, ``reassigned``
+- ``continue``, warp#1552; ``break``, clad#1019: ``while_continue``, ``nested_jumps``
+- a value from before the loop, warp#1694: ``used_after``
+- trips counted inside, warp#140: ``endless_until``, ``shrinking_while``
+- vectors that a loop carries, quadrants#797: ``vector_state``
+- stores in traced code, HIPS/autograd#177: ``dynamic_program``, ``seidel``
 """
 
 import numpy as np
