@@ -34,7 +34,8 @@ def _reserve(
     fill: float | None,
     grows: bool,
 ) -> Any:
-    shape = (*(max(0, int(n)) for n in lengths), *cell)
+    # As in lowering: where no loop runs, a cell's size may be below zero.
+    shape = (*(max(0, int(n)) for n in lengths), *(max(0, n) for n in cell))
     return alloc.numpy(shape=shape, dtype=dtype, fill=fill)
 
 
