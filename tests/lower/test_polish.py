@@ -1,6 +1,18 @@
 """Statements of loops as one would write them."""
 
-from codegen.loop_ir import Array, Break, For, If, Op, Store, Var, dim, integer, number
+from codegen.loop_ir import (
+    Allocate,
+    Array,
+    Break,
+    For,
+    If,
+    Op,
+    Store,
+    Var,
+    dim,
+    integer,
+    number,
+)
 from tracegrad.lower.polish import polish
 
 AT = Var("i", "int64")
@@ -18,6 +30,16 @@ def test_a_loop_of_one_turn_is_no_loop():
     assert polish([once]) == [store(integer(4)), store(integer(3))]
     back = For(AT, integer(3), integer(-1), -4, (store(AT),))
     assert polish([back]) == [store(integer(3))]
+
+
+def test_arrays_made_in_a_loop_of_one_turn_have_the_sizes_of_that_turn():
+    def made(size):
+        scratch = Array("t", "float64", (size,), role="local")
+        return Allocate(scratch), Store(scratch, (integer(0),), number(1.0))
+
+    assert polish([For(AT, integer(3), integer(4), 1, made(ABOVE))]) == [
+        *made(integer(4))
+    ]
 
 
 def test_other_loops_stay():

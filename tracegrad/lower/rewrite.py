@@ -93,9 +93,12 @@ class Rewrite:
         """An array by its new name."""
         array = self.arrays.get(array.name, array)
         name = self.names.get(array.name)
-        if name is None:
+        if name is None and not self.values:
             return array
-        return replace(array, name=name, shape=tuple(map(self.expr, array.shape)))
+        shape = tuple(map(self.expr, array.shape))
+        if name is None and shape == array.shape:
+            return array
+        return replace(array, name=name or array.name, shape=shape)
 
     def block(self, body: Sequence[Stmt]) -> tuple[Stmt, ...]:
         """Statements, rebuilt."""
