@@ -349,7 +349,7 @@ def test_loaded_functions_say_what_they_need(library):
         ((START.astype("f4"), *ARGUMENTS[1:]), "log_parameters is float32"),
         ((START[None], *ARGUMENTS[1:]), "has 2 axes, and needs 1"),
         ((START, HARES, LYNXES, 2.5), "steps is a float"),
-        ((START, HARES, LYNXES, 2**63), "steps is 9223372036854775808, which is no"),
+        ((START, HARES, LYNXES, 2**63), "steps is 9223372036854775808, for which"),
         ((START[:7], *ARGUMENTS[1:]), r"log_parameters.shape\[0\] >= 8"),
     ):
         with pytest.raises(ArgumentError, match=words):

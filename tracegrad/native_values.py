@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import ctypes
-import functools
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -18,12 +17,17 @@ import numpy as np
 from tracegrad.errors import ArgumentError
 
 
-def _integer(bits: int, value: Any) -> int:
-    """An integer that C has room for, where ctypes would drop what is too much."""
-    number = operator.index(value)
-    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-        raise OverflowError(f"{number}, which is no {bits}-bit integer.")
-    return number
+def _integer(dtype: str) -> Callable[[Any], int]:
+    """Takes integers that C has room for, where ctypes would drop what is too much."""
+    least, most = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+    def convert(value: Any) -> int:
+        number = operator.index(value)
+        if not least <= number <= most:
+            raise OverflowError(f"{number}, for which {dtype} has no room.")
+        return number
+
+    return convert
 
 
 Nest: TypeAlias = Any
@@ -43,9 +47,8 @@ _SCALARS = {kind: np.dtype(name).type for name, kind in _CTYPES.items()}
 _NUMBERS: dict[str, Callable[[Any], Any]] = {
     "float64": float,
     "float32": float,
-    "int64": functools.partial(_integer, 64),
-    "int32": functools.partial(_integer, 32),
     "bool": bool,
+    **{name: _integer(name) for name in _CTYPES if "int" in name},
 }
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "add": operator.add,

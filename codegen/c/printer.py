@@ -13,6 +13,7 @@ Nothing is allocated and nothing is kept between calls: the caller brings the wo
 int model_total(const double *x, int64_t n, double *result)
 {
     double s = 0.0;
+    TG_ANY_ORDER(+:s)
     for (int64_t i = 0; i < n; ++i) {
         s += x[i];
     }
