@@ -93,11 +93,8 @@ def _leaves(
     kept = tuple(range(part.type.ndim)) if made is None else made.params["axes"]
     shape = part.type.shape
     inner = made_by(base, concatenate)
-    # What this made itself is counted nowhere, and numbers may be written twice.
+    # What this made itself is counted nowhere.
     only = uses[part] <= 1 and uses[base] <= 1
-    only = only or (
-        inner is not None and not any(core(x).type.ndim for x in inner.inputs)
-    )
     others = [size.value == 1 for k, size in enumerate(shape) if k not in kept]
     same = tuple(shape[k] for k in kept) == base.type.shape
     if inner is None or not (same and all(others) and (only or _of_numbers(inner))):
