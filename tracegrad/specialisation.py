@@ -17,6 +17,7 @@ import numpy as np
 from codegen import jit
 from codegen.errors import GuardFailed
 from tracegrad import pytree
+from tracegrad.collector import seldom_collecting
 from tracegrad.errors import ArgumentError, TracingError
 from tracegrad.ir.graph import Graph
 from tracegrad.ir.printer import print_graph
@@ -306,8 +307,9 @@ def specialise(
     function: Callable[..., Any], leaves: Sequence[Leaf], tree: pytree.Tree, name: str
 ) -> Specialisation:
     """Trace, simplify, lower and compile: see ``program``."""
-    made = program(function, leaves, tree, name)
-    with step("compiled", name) as remarks:
-        compiled = jit.build(made.lowered.kernel)
-        remarks.append(", from the cache" if compiled.cache_hit else ", cache miss")
+    with seldom_collecting():
+        made = program(function, leaves, tree, name)
+        with step("compiled", name) as remarks:
+            compiled = jit.build(made.lowered.kernel)
+            remarks.append(", from the cache" if compiled.cache_hit else ", cache miss")
     return Specialisation(name, made.traced, made.graph, made.lowered, compiled)
