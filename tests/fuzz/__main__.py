@@ -1,8 +1,9 @@
 """``python -m tests.fuzz loops 0 1000``: check random programs, shrink what fails.
 
 Options: ``--numba 10`` compiles every tenth program by Numba (default 20; 0: none, 1:
-all); of the others, ``--c 1`` compiles each by the C compiler (``CC=tcc`` does so
-fastest). The rest run their printed kernels as plain Python.
+all, which takes about 2 s for each of ``nests``); of the others, ``--c 1`` compiles
+each by the C compiler (``CC=tcc`` does so fastest). The rest run their printed kernels
+as plain Python.
 """
 
 from __future__ import annotations

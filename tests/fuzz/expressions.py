@@ -92,6 +92,8 @@ RULES = {
 class Expressions:
     """Random expressions over what is in scope, from the templates of ``RULES``."""
 
+    axes = "nnnk"  # the sizes of arrays, as often as they are chosen
+
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.scope = Scope()
@@ -184,7 +186,7 @@ class Expressions:
         return f"{helper}({vector}, {self.index('n', depth)}, {argument})"
 
     def reduction(self, depth: int, _: str = "n") -> str:
-        return self.expand("reduction", max(depth, 1), self.pick("n", "n", "k"))
+        return self.expand("reduction", max(depth, 1), self.pick(*self.axes[1:]))
 
     # --- vectors -------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ programs can be. By Numba it runs as a user's does.
 from __future__ import annotations
 
 import ctypes
+import gc
 import signal
 import tempfile
 import warnings
@@ -65,6 +66,7 @@ def running(by: str = "python", *, seconds: int = 60) -> Iterator[None]:
         return made if by != "c" else replace(made, entry=_checked(made))
 
     with ExitStack() as stack:
+        stack.enter_context(_without_collecting())
         stack.enter_context(patch.object(Specialisation, "_allocated", poisoned))
         stack.enter_context(patch.object(backend, "take", arena))
         stack.enter_context(patch.object(backend, "build", built))
@@ -75,6 +77,18 @@ def running(by: str = "python", *, seconds: int = 60) -> Iterator[None]:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("error", TapeWarning)
         yield
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Python's collector would go through all that Numba holds, again and again."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class Generator(Expressions):
     def __init__(self, seed: int, *, short: bool = False) -> None:
         super().__init__(seed)
         self.short = short
+        self.deepest = 2 if short else 4  # how many blocks stand in one another
         self.lines: list[str] = []
         self.pad = ""
         self.count = 0
@@ -149,7 +150,7 @@ class Generator(Expressions):
         kinds = [(self.let, 5), (self.store, 7), (self.window, 3), (self.whole, 2)]
         kinds += [(self.exchange, 1), (self.count_up, 2), (self.view, 2)]
         kinds += [(self.array, 1), (self.write, 2), (self.scatter, 2), (self.order, 1)]
-        deepest = 2 if self.short else 4
+        deepest = self.deepest
         if depth < deepest:
             kinds += [(lambda: self.branch(depth), 4)]
         loops = len(self.scope.indices)
@@ -223,7 +224,8 @@ class Generator(Expressions):
 
     def array(self) -> None:
         """A new array."""
-        kind = self.pick("n", "n", "n", "k", "nn")
+        kinds = ("n", "n", "n", "k", "nn")
+        kind = self.pick(*(k for k in kinds if set(k) <= set(self.axes)))
         name = self.fresh("z")
         size = f"({kind[0]}, {kind[1]})" if len(kind) == 2 else kind
         like = self.random.choice(self.scope.arrays.get(kind) or ["None"])
@@ -387,7 +389,7 @@ class Generator(Expressions):
     def iteration(self) -> tuple[str, list[Index], list[str]]:
         """A loop's header, its indices and its numbers."""
         r, name = self.random, self.pick("i", "j", "t") + str(len(self.scope.indices))
-        axis = self.pick("n", "n", "n", "k")
+        axis = self.pick(*self.axes)
         outer = [i for i in self.scope.indices if i.axis == axis]
         low, high = self.pick("0", "0", "1", "2"), self.pick("0", "1", "2")
         full = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tests.fuzz import arrays, loops
+from tests.fuzz import arrays, loops, nests
 from tests.fuzz.checking import Program, Unsuitable, check
 from tests.fuzz.comparing import Disagreement, is_float
 
@@ -27,22 +28,36 @@ def loop_arguments(rng: np.random.Generator, n: int) -> list[Any]:
     ]
 
 
-KINDS: dict[str, Callable[[int], str]] = {
-    "arrays": arrays.source,
-    "loops": loops.source,
-    "short": loops.short_source,
+def nest_arguments(rng: np.random.Generator, n: int) -> list[Any]:
+    """``x, A, c, p, m`` of ``tests.fuzz.nests``."""
+    x, _, A, _, _, c, p, m = loop_arguments(rng, n)
+    return [x, A, c, p, m]
+
+
+Make = Callable[[np.random.Generator, int], list[Any]]
+KINDS: dict[str, tuple[Callable[[int], str], Make]] = {
+    "arrays": (arrays.source, loop_arguments),
+    "loops": (loops.source, loop_arguments),
+    "nests": (nests.source, nest_arguments),
+    "short": (loops.short_source, loop_arguments),
 }
 
 
-def single(rng: np.random.Generator, n: int) -> list[Any]:
+def doubles(make: Make, seed: int, rng: np.random.Generator, n: int) -> list[Any]:
+    """The arguments as they are made."""
+    return make(rng, n)
+
+
+def single(make: Make, seed: int, rng: np.random.Generator, n: int) -> list[Any]:
     """The arguments in single precision."""
-    given = loop_arguments(rng, n)
+    given = make(rng, n)
     return [x.astype(np.float32) if np.ndim(x) and is_float(x) else x for x in given]
 
 
-def scattered(rng: np.random.Generator, n: int) -> list[Any]:
+def scattered(make: Make, seed: int, rng: np.random.Generator, n: int) -> list[Any]:
     """The arguments with other layouts: strided, backwards, transposed, misplaced."""
-    return [_laid_out(rng, x) if np.ndim(x) else x for x in loop_arguments(rng, n)]
+    layouts = np.random.default_rng(seed)
+    return [_laid_out(layouts, x) if np.ndim(x) else x for x in make(rng, n)]
 
 
 def _laid_out(rng: np.random.Generator, x: Any) -> Any:
@@ -59,7 +74,7 @@ def _laid_out(rng: np.random.Generator, x: Any) -> Any:
     return chosen
 
 
-ARGUMENTS = (loop_arguments, loop_arguments, loop_arguments, scattered, single)
+ARGUMENTS = (doubles, doubles, doubles, scattered, single)
 
 
 def program(kind: str, seed: int, *, numba: int = 0, c: int = 0) -> Program:
@@ -73,12 +88,13 @@ def program(kind: str, seed: int, *, numba: int = 0, c: int = 0) -> Program:
         by = "numba"
     elif c and seed % c == 0:
         by = "c"
+    source, make = KINDS[kind]
     return Program(
-        KINDS[kind](seed),
-        ARGUMENTS[seed // 2 % len(ARGUMENTS)],
+        source(seed),
+        partial(ARGUMENTS[seed // 2 % len(ARGUMENTS)], make, seed),
         seed=seed,
         sizes=(seed % 4,) if seed % 3 and by != "numba" else (),
-        second=seed % 4 == 0,
+        second=seed % 4 == 0 and by != "numba",
         by=by,
     )
 

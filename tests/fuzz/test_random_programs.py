@@ -22,21 +22,22 @@ def checked(kind, seed, **ways):
     return True
 
 
-@pytest.mark.parametrize("kind", ["arrays", "loops", "short"])
+@pytest.mark.parametrize("kind", ["arrays", "loops", "nests", "short"])
 @pytest.mark.parametrize("block", range(3))
 def test_in_plain_python(kind, block):
     assert any([checked(kind, s) for s in range(4 * block, 4 * block + 4)])
 
 
-@pytest.mark.parametrize("seed", [21])
-def test_loops_compiled(seed):
-    checked("loops", seed, numba=1)
+@pytest.mark.parametrize("seed", [2, 4, 6, 17])
+def test_compiled_by_numba(seed):
+    assert checked("nests", seed, numba=1)
 
 
+@pytest.mark.parametrize("kind", ["nests", "short"])
 @pytest.mark.parametrize("seed", range(20, 26))
-def test_compiled_by_c(seed):
+def test_compiled_by_c(kind, seed):
     try:
         find_compiler()
     except CompilerError:
         pytest.skip("there is no C compiler")
-    checked("short", seed, c=1)
+    checked(kind, seed, c=1)

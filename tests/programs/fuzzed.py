@@ -112,3 +112,17 @@ def generators_read_when_they_are_asked(x, out):
     x[2] = a * b
     d, e, f = squared
     return out * a * b + c * d * e + f
+
+
+# Values that a branch exchanges, one of them computed by a loop of its own.
+
+
+@program(vector, scalar, sizes=(1, 3))
+def exchanged_with_a_reduction_in_a_branch(x, b):
+    """The new ``b`` was written to its place before ``a`` had taken the old one."""
+    a = 0.0
+    for i in range(x.shape[0]):
+        for e in x:
+            if e < b + i:
+                a, b = b, np.max(x) - 0.5 * a
+    return a + 2.0 * b

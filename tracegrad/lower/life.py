@@ -1,7 +1,8 @@
 """Lives: where a block uses its values for the last time, and what regions touch.
 
 What enters are blocks of a graph; what leaves are positions: that of the equation that
-is the last to use a value, itself or in its regions, or the end, for a result.
+is the last to use a value, itself or in its regions. A result is used after the end: it
+is still needed while the other results are written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def last_uses(graph: Graph) -> dict[Value, int]:
         for value in used(equation):
             last[value] = position
     for result in _read(graph.results):
-        last[result] = len(graph.equations)
+        last[result] = len(graph.equations) + 1
     return last
 
 
