@@ -101,7 +101,7 @@ def build(kernel: Kernel, *, options: Options | None = None) -> Compiled:
             "boundscheck": options.boundscheck,
             "arrays": "disjoint",
             "target": numba_compiler.target(),
-            "helpers": _helper_hash() if source.helpers else "",
+            "helpers": _helper_hash(),
             "versions": numba_compiler.versions(),
         }
     )
@@ -145,9 +145,10 @@ def _module(key: str, source: Source, path: Path | None) -> ModuleType:
 
 @lru_cache
 def _helper_hash() -> str:
-    """The helpers that kernels inline, as one hash."""
+    """What kernels inline, as one hash."""
     root = Path(__file__).parent
-    files = [root / "support.py", root / "dense.py", *root.glob("vector_math/**/*.py")]
+    files = [root / f"{name}.py" for name in ("allocation", "support", "dense")]
+    files += root.glob("vector_math/**/*.py")
     return cache.key_of({file.name: file.read_text("utf-8") for file in files})
 
 

@@ -22,12 +22,12 @@ from codegen.arena import plan
 from codegen.cache import warn_once
 from codegen.loop_ir import Array, Kernel, Var
 from codegen.native_call import MachineCode
+from codegen.remembering import remembering
 
 # Numba's types are incomplete.
 _CONFIG: Any = numba_config
 _INDEX_FILE: Any = caching.IndexDataCacheFile
 _COMPILED: Any = compiler.CompileResult
-_PIPELINE: Any = compiler.Compiler
 _ARRAY: Any = types.Array
 _TUPLE: Any = types.BaseTuple
 
@@ -122,7 +122,7 @@ def _disjoint(*args: Any) -> Any:
     runs backwards, as those of reverse sweeps do, its test always fails. Inputs may
     share memory: nothing writes it.
     """
-    pipeline = _PIPELINE(*args)
+    pipeline = remembering(*args)
     pipeline.state.flags.noalias = True
     return pipeline
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from numba import njit, types
 
+from codegen.remembering import remembering
 from codegen.vector_math.instructions import instruction
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -45,6 +46,7 @@ def inlined(body: Callable[..., Any]) -> Any:
         "boundscheck": False,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
+        "pipeline_class": remembering,
     }
     body.__qualname__ = f"{body.__name__}_{_digest()}"
     try:
