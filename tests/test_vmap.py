@@ -12,6 +12,7 @@ from tracegrad import (
     jacobian,
     jit,
     jvp,
+    pytree,
     value_and_grad,
     vjp,
     vmap,
@@ -249,3 +250,72 @@ def test_results_that_are_no_arrays():
         vmap(lambda x: "text")(X)
     with pytest.raises(ControlFlowError, match="a shape depends on a traced value"):
         vmap(lambda n: np.zeros(n))(np.array([1, 2]))
+
+
+# --- threads -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 50])
+def test_threads_compute_what_one_does(size):
+    x = np.random.default_rng(size).normal(size=(size, 3))
+    gradient = value_and_grad(energy, argnums=(0, 1))
+    one = vmap(gradient, in_axes=(0, None))
+    three = vmap(gradient, in_axes=(0, None), parallel=3)
+    before = x.copy()
+    for found, expected in zip(
+        pytree.leaves(three(x, W)), pytree.leaves(one(x, W)), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(x, before)
+
+
+def test_threads_with_other_axes_and_keywords():
+    def products(x, w, k=1.0):
+        return {"a": np.outer(x, w), "b": k * x[0]}
+
+    axes = 1, {"a": 2, "b": 0}
+    f, g = vmap(products, *axes), vmap(products, *axes, parallel=2)
+    x, w = RNG.normal(size=(3, 9)), RNG.normal(size=(2, 9))
+    for name in "ab":
+        np.testing.assert_array_equal(g(x, w)[name], f(x, w)[name])
+        np.testing.assert_array_equal(g(x, w, k=2.0)[name], f(x, w, k=2.0)[name])
+
+
+def test_threads_write_to_out():
+    x = RNG.normal(size=(8, 3))
+    f = vmap(grad(energy), in_axes=(0, None), parallel=2)
+    out = np.empty_like(x)
+    assert f(x, W, out=out) is out
+    np.testing.assert_array_equal(out, f(x, W))
+    with pytest.raises(ArgumentError, match="out= doesn't fit"):
+        f(x, W, out=(out, out))
+
+
+def test_threads_inside_other_transformations():
+    f = vmap(energy, in_axes=(0, None), parallel=2)
+    x = RNG.normal(size=(6, 3))
+    total = grad(lambda x: np.sum(f(x, W)))(x)
+    np.testing.assert_allclose(total, vmap(grad(energy), (0, None))(x, W), rtol=1e-14)
+    assert f(x, W).shape == (6,)
+    assert "for b in range(n)" in f.source
+
+
+def test_an_item_that_raises_does_so_with_threads():
+    def positive(x):
+        if x < 0.0:
+            raise ValueError("negative")
+        return np.sqrt(x)
+
+    with pytest.raises(ValueError, match="negative"):
+        vmap(positive, parallel=2)(np.array([1.0, 2.0, 3.0, -4.0]))
+
+
+def test_sizes_that_differ_are_refused_with_threads():
+    with pytest.raises(ShapeError, match="of size"):
+        vmap(lambda x, y: x * y, parallel=2)(np.ones(4), np.ones(6))
+
+
+def test_less_than_one_thread():
+    with pytest.raises(ArgumentError, match="parallel=-1 is not a number"):
+        vmap(energy, parallel=-1)

@@ -17,6 +17,7 @@ from tracegrad.arguments import Argnames, Argnums, Selection
 from tracegrad.compiled import Compiled, Mode
 from tracegrad.errors import ArgumentError
 from tracegrad.jacobians import Direction, jacobian_of
+from tracegrad.parallel import Parallel, thread_count
 from tracegrad.pickling import Recipe
 from tracegrad.primitives import comparisons
 from tracegrad.products import hvp_of
@@ -318,8 +319,9 @@ def vmap(
     in_axes: Any = 0,
     out_axes: Any = 0,
     *,
+    parallel: bool | int = False,
     mode: Mode = "auto",
-) -> Compiled:
+) -> Compiled | Parallel:
     """A function of one item as a function of a batch of them, compiled as a loop.
 
     Args:
@@ -332,6 +334,10 @@ def vmap(
             number, and then isn't mapped.
         out_axes: where the batch goes in the results: an integer, or a nest of them
             like what is returned.
+        parallel: share the batch out among threads: as many as given, or one for each
+            core if True. Threads cost some 50 µs a call, so an item should take long
+            or a batch be large. Nothing else is compiled, and each item is computed as
+            without. In traced code and in other compiled functions it has no effect.
         mode: see ``grad``.
 
     Returns:
@@ -342,7 +348,8 @@ def vmap(
         ``out=``: arrays to write the results to.
 
     Raises:
-        ArgumentError: when called, if ``in_axes`` or ``out_axes`` don't fit.
+        ArgumentError: when called, if ``in_axes`` or ``out_axes`` don't fit; for less
+            than one thread.
         ShapeError: when called, if there is no such axis, or if sizes differ.
 
     >>> import numpy as np
@@ -353,7 +360,10 @@ def vmap(
     """
     trace = mapping.mapped(function, in_axes, out_axes)
     binder = mapping.BatchBinder(function, in_axes)
-    return Compiled(trace, function, "_vmap", binder=binder, out=_whole, mode=mode)
+    made = Compiled(trace, function, "_vmap", binder=binder, out=_whole, mode=mode)
+    if parallel is False:
+        return made
+    return Parallel(made, binder, out_axes, thread_count(parallel))
 
 
 def stop_gradient(value: _T) -> _T:

@@ -144,6 +144,15 @@ def _prefixed(axes: Any, value: Any, title: str, other: str) -> list[Axis]:
         ) from None
 
 
+def result_axes(out_axes: Any, result: Any) -> list[Axis]:
+    """One axis for each leaf of what a function returns.
+
+    Raises:
+        ArgumentError: if ``out_axes`` doesn't fit.
+    """
+    return _prefixed(out_axes, result, "out_axes", "what is returned")
+
+
 def _is_axis(entry: Any) -> bool:
     if entry is None:
         return True
@@ -225,7 +234,7 @@ class _Batch:
             returned = at(position)
             opened = machine.outside.opened(machine.builder, returned)
             leaves, tree = pytree.flatten(opened)
-            axes = _prefixed(out_axes, opened, "out_axes", "what is returned")
+            axes = result_axes(out_axes, opened)
             stacks = [
                 self._stacked(leaf, axis, position, outer)
                 for leaf, axis in zip(leaves, axes, strict=True)
