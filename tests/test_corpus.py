@@ -22,6 +22,7 @@ from tests.programs import (
     pixels,
     scalars,
     sequences,
+    stretches,
     tricky,
     views,
 )
@@ -43,6 +44,7 @@ PROGRAMS = programs_in(
     models,
     pixels,
     applied,
+    stretches,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

@@ -212,3 +212,16 @@ def walrus(a):
     if (b := a * a) > 0.5:
         return b
     return b + 1.0
+
+
+@program(vector)
+def function_made_in_a_branch(x):
+    s = 0.0
+    for v in x:
+        if v > 0.0:
+
+            def scaled(y, v=v):
+                return y * v
+
+            s += scaled(s + 1.0)
+    return s

@@ -140,7 +140,60 @@ def uses_an_exchanged_array(x):
 
 
 def slices_by_data(x):
-    return x[: int(x[2])].sum()
+    return np.median(x[: int(x[2])])
+
+
+def slices_backwards_by_data(x):
+    return x[int(x[2]) :: -1].sum()
+
+
+def uses_a_slice_after_its_loop(x):
+    for k in range(int(x[2])):
+        part = x[int(x[k]) :]
+    return part.sum()
+
+
+def calculates_before_a_write(x):
+    y = x.copy()
+    doubled = 2 * y[int(x[2]) :]
+    y[2] = 0.0
+    return doubled.sum()
+
+
+def calculates_before_a_loop_writes(x):
+    y = x.copy()
+    doubled = 2 * y[int(x[0]) :]
+    s = 0.0
+    for k in range(len(x)):
+        s += doubled.sum()
+        y[k] = 0.0
+    return s
+
+
+def shifts_by_data(x):
+    y = x.copy()
+    k = int(x[1])
+    y[k:] = y[k - 1 : -1]
+    return y
+
+
+def updates_what_it_calculated(x):
+    doubled = 2 * x[int(x[2]) :]
+    same = doubled
+    doubled += 1.0
+    return same.sum()
+
+
+def either_slice(x):
+    part = x[: int(x[1])] if x[0] > 0 else x[int(x[1]) :]
+    return part.sum()
+
+
+def scatters_by_data(x):
+    j = np.array([0, 1, 1])
+    y = x.copy()
+    y[j[: int(x[1])]] += 1.0
+    return y
 
 
 def catches_at_run_time(x):
@@ -203,7 +256,15 @@ REFUSED = [
     (writes_in_a_condition, "while more() < 3.0", "condition of a loop writes"),
     (exchanges_with_another, "for i in range", "exchanged in a loop"),
     (uses_an_exchanged_array, "return first", "that a loop exchanges"),
-    (slices_by_data, "x[: int(x[2])]", "length of a slice depends on"),
+    (slices_by_data, "np.median(", "numpy.median of a slice needs its length"),
+    (slices_backwards_by_data, ":: -1]", "length of a slice depends on"),
+    (uses_a_slice_after_its_loop, "return part.sum", "in which it was made"),
+    (calculates_before_a_write, "return doubled", "may have been written"),
+    (calculates_before_a_loop_writes, "s += doubled", "may have been written"),
+    (shifts_by_data, "y[k:] =", "an assignment from the same array"),
+    (updates_what_it_calculated, "doubled += 1.0", "an update in place"),
+    (either_slice, "part = ", "or slice of unknown length"),
+    (scatters_by_data, "+= 1.0", "positions whose number"),
     (catches_at_run_time, "s += x[k]", "raised, and caught, is decided"),
     (writes_a_carried_array, "y[0] = 1.0", "another array from one iteration"),
     (reads_a_stale_alias, "return c", "read through one name after it was written"),

@@ -15,11 +15,11 @@ from tracegrad.traces.objects import (
     set_attribute,
     set_item,
     update_array,
+    update_item,
 )
 from tracegrad.traces.operators import BINARY, IN_PLACE
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import static_key
-from tracegrad.traces.stores import update_item
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View
 
@@ -80,7 +80,7 @@ def _is_traced_item(
             "the right side of an update in place writes to the updated array.",
             "Compute it in a statement of its own.",
         )
-    update_item(memory, owner, index, type(statement.op), value)
+    update_item(owner, index, type(statement.op), value, memory)
     return True
 
 

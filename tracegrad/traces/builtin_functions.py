@@ -36,6 +36,7 @@ from tracegrad.traces.methods import attribute as get_attribute
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
+from tracegrad.traces.unsized import Unsized
 
 Function = Callable[..., Any]
 
@@ -204,6 +205,8 @@ def _reduce(machine: Machine, function: Any, values: Any, *initial: Any) -> Any:
 
 
 def _isinstance(machine: Machine, value: Any, kinds: Any) -> bool:
+    if isinstance(value, Unsized):
+        value = np.empty((0,) * value.ndim, value.dtype)
     return isinstance(example(value) if isinstance(value, Tracer) else value, kinds)
 
 

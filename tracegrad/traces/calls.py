@@ -25,13 +25,13 @@ from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
 from tracegrad.traces.iteration import UNROLL_LIMIT, Steps
-from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.outside import Place, is_trusted, module_of
 from tracegrad.traces.rewritten import rewriter
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
 from tracegrad.traces.tracer import Tracer, convert, lift
+from tracegrad.traces.unsized import first_unsized
 
 _LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ARRAY_MUTATORS = frozenset({"sort", "fill", "put", "itemset", "resize", "partition"})
@@ -287,13 +287,16 @@ def _lookup(kind: type, name: str) -> Any:
 def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
     handler = _handler(ALWAYS, function)
-    if handler is not None and not holds_masked(args):
+    unsized = first_unsized((args, kwargs))
+    if handler is not None and unsized is None:
         return handler(machine, *args, **kwargs)
     _refuse_random(machine, function)
     if _handler(_POSITIONS, function) and len(args) == 1 and has_tracer(args):
         return masked.positions(function, args)
-    if (holds_masked(args) or holds_masked(kwargs)) and not _is_own(function):
-        return masked.apply(function, args, kwargs)
+    if unsized is not None and _handler(_SEQUENCES, function):
+        return ON_TRACERS[function](machine, *args, **kwargs)
+    if unsized is not None and not _is_own(function):
+        return unsized.apply(function, args, kwargs)
     builder, outside = machine.builder, machine.outside
     owner = getattr(function, "__self__", None)
     if isinstance(function, BuiltinMethodType) and isinstance(
@@ -347,6 +350,7 @@ def _method(
     return (method if own is owner else getattr(own, name))(*args, **kwargs)
 
 
+_SEQUENCES = {f: ON_TRACERS[f] for f in (enumerate, zip, reversed, isinstance)}
 _POSITIONS = dict.fromkeys(masked.POSITIONS, masked.positions)
 
 

@@ -195,9 +195,10 @@ class Carried:
         return layout if layout.types else None
 
     def _lose(self, lost: Lost) -> bool:
-        self.lost = lost
+        self.lost, self.flagged = lost, False
         # Read at the start of a body, it would have been what it was before the loop.
-        return not self.is_new or (isinstance(self.start, Pending) and self.start.asked)
+        asked = isinstance(self.start, Pending) and self.start.asked
+        return not self.is_new or asked or bool(self.params)
 
     # --- what goes into its slots ----------------------------------------------------
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from tracegrad.errors import TracegradError, TracingError
 from tracegrad.ir.source import Location
 
-_STAND_IN = re.compile(r"'(?:\w+\.)*(?:Tracer|View|Alias|Frozen|Masked|Steps)'")
+_STAND_IN = re.compile(r"'(?:\w+\.)*(?:Tracer|View|Alias|Frozen|Masked|Stretch|Steps)'")
 _SPEAKS_OF_US = ("traced array has no", "<traced ")
 _OURS = ("tracegrad", "codegen", "numba", "llvmlite")
 

@@ -36,6 +36,10 @@ from tracegrad.traces.views import (
 )
 
 
+class UnknownLength(TracingError):
+    """A slice whose length neither sizes nor loop indices determine."""
+
+
 def is_basic(index: Any) -> bool:
     """Whether an index consists of integers, slices, None and an ellipsis."""
     items = index if isinstance(index, tuple) else (index,)
@@ -84,7 +88,7 @@ def select(view: View, index: Any) -> View:
     entries, axes = list(view.entries), list(view.axes)
     result: list[int | None] = []
     place = 0
-    for item in _expanded(index, len(axes)):
+    for item in expanded(index, len(axes)):
         if item is None:
             result.append(None)
             continue
@@ -102,7 +106,7 @@ def select(view: View, index: Any) -> View:
     return found
 
 
-def _expanded(index: Any, rank: int) -> list[Any]:
+def expanded(index: Any, rank: int) -> list[Any]:
     """One item per axis, and a None per new axis."""
     items = list(index) if isinstance(index, tuple) else [index]
     consumed = sum(item is not None and item is not Ellipsis for item in items)
@@ -234,9 +238,12 @@ def span(memory: Memory, item: slice, size: Size) -> Span:
     count = as_number(memory, size)
     # Where a slice ends that goes backwards to the first element: before it.
     first, last = (0, count) if step > 0 else (count - 1, -1)
-    start = first if item.start is None else _bound(memory, item.start, size, step)
-    stop = last if item.stop is None else _bound(memory, item.stop, size, step)
-    return Span(start, _length(memory, start, stop, step), step)
+    start, low = _bound(memory, first, item.start, size, step)
+    stop, high = _bound(memory, last, item.stop, size, step)
+    length = _length(memory, start, stop, step)
+    for condition in (*low, *high):
+        _runs_past(memory, condition)
+    return Span(start, length, step)
 
 
 def _literal(memory: Memory, step: Any) -> int:
@@ -250,18 +257,21 @@ def _literal(memory: Memory, step: Any) -> int:
     return int(known)
 
 
-def _bound(memory: Memory, given: Any, size: Size, step: int) -> Number:
-    """A bound of a slice that counts from the front, and that is not clamped."""
+def _bound(
+    memory: Memory, default: Number, given: Any, size: Size, step: int
+) -> tuple[Number, list[Any]]:
+    """A bound that counts from the front, and what holds if NumPy doesn't clamp it."""
+    if given is None:
+        return default, []
     number = _as_int64(memory, given)
     bounds, form = memory.bounds, memory.bounds.affine(number.operand)
     if bounds.proves(-form - 1):
         number, form = number + as_number(memory, size), form + size
-    if not bounds.proves(form):
-        _runs_past(memory, number >= 0)
+    conditions = [] if bounds.proves(form) else [number >= 0]
     top = Dim.of(size) - (0 if step > 0 else 1)
     if not bounds.proves(top - form):
-        _runs_past(memory, number <= as_number(memory, top))
-    return number
+        conditions.append(number <= as_number(memory, top))
+    return number, conditions
 
 
 def _length(memory: Memory, start: Number, stop: Number, step: int) -> Dim:
@@ -270,7 +280,7 @@ def _length(memory: Memory, start: Number, stop: Number, step: int) -> Dim:
     ends = [bounds.affine(lift(memory.builder, x, "int64")) for x in (start, stop)]
     distance = ends[1] - ends[0] if step > 0 else ends[0] - ends[1]
     if not bounds.is_size(distance):
-        raise TracingError(
+        raise UnknownLength(
             "the length of a slice depends on a traced value.",
             memory.builder.location,
             "Let sizes and loop indices determine it, as in x[i:i + 3], or write the "

@@ -22,6 +22,7 @@ from tracegrad.numpy_api.arguments import known_size
 from tracegrad.primitives import elementwise as ew
 from tracegrad.traces.indices import get, weak
 from tracegrad.traces.memory import Memory
+from tracegrad.traces.stretches import Stretch
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import as_number, viewed
 
@@ -153,6 +154,22 @@ class Rows(Steps):
         if view is None or not (self.memory.staged or isinstance(position, Tracer)):
             return self.array[position]
         return get(view, position)
+
+
+@dataclass(frozen=True)
+class Elements(Steps):
+    """A slice of unknown length along its first axis."""
+
+    stretch: Stretch
+
+    @property
+    def length(self) -> Any:
+        """Its length."""
+        return self.stretch.lengths[0]
+
+    def at(self, position: Any) -> Any:
+        """A row, or an element."""
+        return self.stretch.row(position)
 
 
 @dataclass(frozen=True)
@@ -324,6 +341,8 @@ def steps_of(memory: Memory, value: Any, *, constants: bool = False) -> Steps | 
     """
     if isinstance(value, Steps):
         return value
+    if isinstance(value, Stretch):
+        return Elements(memory, value)
     if isinstance(value, Tracer) and value.ndim:
         return Rows(memory, value)
     if constants and isinstance(value, range):

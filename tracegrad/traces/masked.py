@@ -12,7 +12,6 @@ element that isn't selected never poisons a gradient: its cotangent is exactly z
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,21 +33,14 @@ from tracegrad.traces.checks import emit_check
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer, dtype_name
+from tracegrad.traces.unsized import ELEMENTWISE, Unsized
 from tracegrad.traces.views import snapshot
 
 _INT64 = np.iinfo(np.int64)
 
 
-def _operator(function: Callable[..., Any], *, swap: bool = False) -> Any:
-    def method(self: Masked, *others: Any) -> Any:
-        operands = (*others, self) if swap else (self, *others)
-        return elementwise(function, operands, {})
-
-    return method
-
-
 @dataclass(frozen=True, eq=False)
-class Masked:
+class Masked(Unsized):
     """The elements of an array where a mask of its leading axes is true.
 
     Attributes:
@@ -79,65 +71,19 @@ class Masked:
         """The number of elements."""
         return math.prod(self.shape[1:], start=self.shape[0])
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in _METHODS:
-            function = getattr(np, name)
-            return lambda *args, **kwargs: apply(function, (self, *args), kwargs)
-        raise _refused(self, f"the attribute {name!r}")
-
-    def __getitem__(self, index: Any) -> Any:
-        raise _refused(self, "an index")
-
-    def __iter__(self) -> Any:
-        raise _refused(self, "a loop")
-
-    def __len__(self) -> int:
-        raise _refused(self, "len() outside of a calculation")
-
-    def __bool__(self) -> bool:
-        raise _refused(self, "a condition")
-
-    def __array__(self, *args: object, **kwargs: object) -> Any:
-        raise _refused(self, "this function")
-
-    def __array_ufunc__(
-        self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
-    ) -> Any:
-        if method == "reduce" and ufunc in _UFUNC_REDUCTIONS:
-            axis = kwargs.pop("axis", 0)
-            return apply(_UFUNC_REDUCTIONS[ufunc], inputs, {"axis": axis, **kwargs})
-        if method != "__call__":
-            raise _refused(self, f"numpy.{ufunc.__name__}.{method}")
-        return apply(ufunc, inputs, kwargs)
-
-    def __array_function__(
-        self, function: Any, types: Any, args: Any, kwargs: Any
-    ) -> Any:
+    def apply(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """A function of NumPy's, or a built-in one, on selections."""
         return apply(function, args, kwargs)
 
-    __add__, __radd__ = _operator(operator.add), _operator(operator.add, swap=True)
-    __sub__, __rsub__ = _operator(operator.sub), _operator(operator.sub, swap=True)
-    __mul__, __rmul__ = _operator(operator.mul), _operator(operator.mul, swap=True)
-    __truediv__ = _operator(operator.truediv)
-    __rtruediv__ = _operator(operator.truediv, swap=True)
-    __pow__, __rpow__ = _operator(operator.pow), _operator(operator.pow, swap=True)
-    __and__, __rand__ = _operator(operator.and_), _operator(operator.and_, swap=True)
-    __or__, __ror__ = _operator(operator.or_), _operator(operator.or_, swap=True)
-    __lt__, __le__ = _operator(operator.lt), _operator(operator.le)
-    __gt__, __ge__ = _operator(operator.gt), _operator(operator.ge)
-    __eq__ = _operator(operator.eq)
-    __ne__ = _operator(operator.ne)
-    __neg__, __abs__ = _operator(operator.neg), _operator(operator.abs)
-    __invert__ = _operator(operator.invert)
-    __hash__ = None  # type: ignore[assignment]
+    def elementwise(
+        self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """A function of elements, applied to all of them."""
+        return elementwise(function, args, kwargs)
 
-    def __matmul__(self, other: Any) -> Any:
-        return apply(np.dot, (self, other), {})
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return apply(np.dot, (other, self), {})
+    def refused(self, use: str) -> TracingError:
+        """The error for a use that needs the number of elements."""
+        return _refused(self, use)
 
 
 def _refused(masked: Masked, use: str) -> TracingError:
@@ -265,15 +211,6 @@ def _written_between(one: Any, other: Any, refs: set[Any], graph: Graph) -> bool
 # --- applying functions ------------------------------------------------------------
 
 
-def holds_masked(value: Any) -> bool:
-    """Whether a value, or part of a list, tuple or dict, is a selection."""
-    if isinstance(value, (list, tuple)):
-        return any(map(holds_masked, value))
-    if isinstance(value, dict):
-        return any(map(holds_masked, value.values()))
-    return isinstance(value, Masked)
-
-
 def apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """A function of NumPy's, or a built-in one, on selections."""
     first = next(x for x in args if isinstance(x, Masked)) if args else None
@@ -287,7 +224,7 @@ def apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     vectors = all(isinstance(x, Masked) and x.ndim == 1 for x in args)
     if function in (np.dot, np.inner, np.vdot) and vectors and not kwargs:
         return _sum(args[0] * args[1])
-    if isinstance(function, np.ufunc) or function in _ELEMENTWISE:
+    if isinstance(function, np.ufunc) or function in ELEMENTWISE:
         implementation = numpy_table.lookup(function)
         return elementwise(implementation, args, kwargs)
     raise _refused(first, numpy_table.name_of(function))
@@ -419,14 +356,6 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.size: lambda masked: masked.size,
     np.linalg.norm: _norm,
 }
-_UFUNC_REDUCTIONS: dict[Any, Any] = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-}
-_METHODS = frozenset({"sum", "prod", "max", "min", "any", "all", "mean", "var", "std"})
-_ELEMENTWISE = frozenset({np.clip, np.nan_to_num, np.where, abs, np.round})
 
 POSITIONS = frozenset({np.where, np.nonzero, np.flatnonzero})
 """Functions that tell where a mask, their only argument, is true."""

@@ -17,12 +17,14 @@ from tracegrad.errors import TracingError
 from tracegrad.numpy_api.arguments import known_size
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.traces import methods, stores
-from tracegrad.traces.indices import get, is_basic
+from tracegrad.traces.indices import UnknownLength, get, is_basic
 from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
 from tracegrad.traces.scope import Frame, Machine, name_value
 from tracegrad.traces.sequences import items, static_key
+from tracegrad.traces.sliced import Put, gathered, holds_stretch, store, stretch
 from tracegrad.traces.slots import is_number
+from tracegrad.traces.stretches import Stretch
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View, snapshots, viewed
 
@@ -76,14 +78,34 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
             return selected(value, index)
         if is_positions(index):
             return at_positions(value, index)
+        if holds_stretch(index):
+            array = _as_tracer(value, machine)
+            return gathered(array, index, machine.memory, _of_array)
     if isinstance(value, np.ndarray) and has_tracer(index):
-        value = Tracer(machine.builder, machine.builder.capture(value))
+        value = _as_tracer(value, machine)
     getter = getattr(type(value), "__getitem__", None)
     if isinstance(getter, FunctionType) and not isinstance(value, Tracer):
         return machine.call(getter, value, index)
     if isinstance(value, Tracer):
-        return _of_array(value, index, machine.memory)
+        return _part_of(value, index, machine.memory)
     return value[index]
+
+
+def _as_tracer(array: Any, machine: Machine) -> Tracer:
+    if isinstance(array, Tracer):
+        return array
+    return Tracer(machine.builder, machine.builder.capture(array))
+
+
+def _part_of(array: Tracer, index: Any, memory: Memory) -> Any:
+    """``array[index]``, where the length of a slice may be unknown."""
+    try:
+        return _of_array(array, index, memory)
+    except UnknownLength:
+        found = stretch(array, index, memory, _of_array)
+        if found is None:
+            raise
+        return found
 
 
 def _with_arrays(index: Any) -> Any:
@@ -177,7 +199,7 @@ def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
         index = _with_arrays(index)
     if isinstance(container, Tracer):
         value = asarray(value) if isinstance(value, (list, tuple)) else value
-        stores.set_item(memory, container, snapshots(index), value)
+        _write(container, snapshots(index), value, memory, _assigning(memory))
         return
     if isinstance(container, np.ndarray):
         if has_tracer(index) or isinstance(value, Tracer):
@@ -187,6 +209,42 @@ def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
         memory.refuse_change(container, "assigning an item")
     machine.outside.refuse_write(machine.builder, container, "assigning an item")
     container[static_key(index)] = value
+
+
+def update_item(
+    array: Tracer, index: Any, kind: type[ast.operator], value: Any, memory: Memory
+) -> None:
+    """``array[index] <op>= value``, where value was computed meanwhile."""
+    _write(array, index, value, memory, _updating(kind, memory))
+
+
+def _assigning(memory: Memory) -> Put:
+    return lambda array, index, value: stores.set_item(memory, array, index, value)
+
+
+def _updating(kind: type[ast.operator], memory: Memory) -> Put:
+    return lambda array, index, value: stores.update_item(
+        memory, array, index, kind, value
+    )
+
+
+def _write(array: Tracer, index: Any, value: Any, memory: Memory, put: Put) -> None:
+    """Write to what an index shows, where the length of a slice may be unknown."""
+    if holds_stretch(index):
+        raise TracingError(
+            "an assignment to positions whose number depends on a traced value is not "
+            "supported.",
+            memory.builder.location,
+            "Write it as a loop over elements.",
+        )
+    try:
+        put(array, index, value)
+    except UnknownLength:
+        view = stores.writable(memory, array)
+        target = stretch(view, index, memory, _of_array)
+        if target is None:
+            raise
+        store(target, value, put, view.base)
 
 
 def _as_item(container: Any, value: Any) -> Any:
@@ -203,6 +261,12 @@ def update_array(
             memory.require_plain(array)
             return False
         memory.require_ref(array)
+    if isinstance(array, Stretch):
+        if array.source is None:
+            raise array.refused("an update in place")
+        base = stores.writable(memory, array.source[0]).base
+        store(array, value, _updating(kind, memory), base)
+        return True
     if not isinstance(array, Tracer) or not array.ndim:
         return False
     stores.update(stores.writable(memory, array), kind, value)

@@ -202,3 +202,17 @@ def seen(arrays: Any, relative: Any, cell: Any) -> Any:
     return [
         Relative(a, cell) if r else a for a, r in zip(arrays, relative, strict=True)
     ]
+
+
+def folded(function: Any, item: Any, count: Any, start: Any) -> Any:
+    """``function(... function(start, item(0)) ..., item(count - 1))``."""
+    found = start
+    for k in range(count):
+        found = function(found, item(k))
+    return found
+
+
+def repeated(action: Any, count: Any) -> None:
+    """An action for each of so many numbers."""
+    for k in range(count):
+        action(k)

@@ -23,6 +23,7 @@ from tracegrad.primitives.identities import filled
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.stale import Frozen, shared_by
 from tracegrad.traces.tracer import Tracer, convert, dtype_name, lift, result_dtype
+from tracegrad.traces.unsized import Unsized
 
 _INT64 = np.iinfo(np.int64)
 
@@ -220,6 +221,8 @@ def _different(leaves: Sequence[Any]) -> Mismatch:
 def _called(leaf: Any) -> str:
     if is_number(leaf):
         return "a number"
+    if isinstance(leaf, Unsized):
+        return "a selection or slice of unknown length"
     return "an array" if is_array(leaf) else f"a {type(leaf).__name__}"
 
 

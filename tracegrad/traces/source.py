@@ -25,7 +25,6 @@ from tracegrad.traces.calls import call
 from tracegrad.traces.exchanged import contents
 from tracegrad.traces.indices import get
 from tracegrad.traces.inputs import Leaf, input_tracer
-from tracegrad.traces.masked import holds_masked
 from tracegrad.traces.memory import Key, Made, Memory, Restart, mark
 from tracegrad.traces.outside import Capture, Outside, StateGuard
 from tracegrad.traces.overlaps import exclusive
@@ -33,6 +32,7 @@ from tracegrad.traces.scope import Machine, running
 from tracegrad.traces.stores import copied
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.unmet import noting
+from tracegrad.traces.unsized import first_unsized
 from tracegrad.traces.views import View
 
 
@@ -257,7 +257,7 @@ def _outputs(
 ) -> tuple[tuple[Output, ...], pytree.Tree]:
     """The graph's results, from what the function returned."""
     opened = machine.outside.opened(machine.builder, returned)
-    _refuse_masked(machine, opened)
+    _refuse_unsized(machine, opened)
     found, tree = pytree.flatten(opened)
     outputs = []
     for leaf in found:
@@ -278,10 +278,11 @@ def _outputs(
     return tuple(outputs), tree
 
 
-def _refuse_masked(machine: Machine, returned: Any) -> None:
-    if holds_masked(returned):
+def _refuse_unsized(machine: Machine, returned: Any) -> None:
+    if first_unsized(returned) is not None:
         raise TracingError(
-            "the function returns what a mask selects: its length depends on data.",
+            "the function returns what a mask selects, or a slice: its length depends "
+            "on data.",
             machine.builder.location,
             "Return np.where(mask, x, 0.0), which keeps the shape, or a reduction.",
         )
@@ -351,7 +352,7 @@ def trace_region(
         args, kwargs = pytree.unflatten(tree, inner)
         returned = machine.call(function, *args, **kwargs)
         opened = machine.outside.opened(builder, returned)
-        _refuse_masked(machine, opened)
+        _refuse_unsized(machine, opened)
         written = [k for k, x in enumerate(inner) if _is_written(memory, x)]
         if returning:
             opened = _with_written(opened, [inner[k] for k in written])
