@@ -5,8 +5,10 @@ import pytest
 
 from tests.programs import branches, jumps, scalars, sequences
 from tests.programs.record import programs_in
+from tests.traces.running import rerun, traced
 from tests.traces.staged import agrees, holds_again
 from tracegrad import jit
+from tracegrad.primitives.control import for_
 
 PROGRAMS = programs_in(scalars, branches, jumps, sequences)
 
@@ -51,3 +53,38 @@ def test_a_nest_of_short_loops_is_not_unrolled_without_end():
     small = jit(product)
     np.testing.assert_allclose(small(u[:3, :3], u[0, :3]), u[:3, :3] @ u[0, :3])
     assert "range" not in small.source
+
+
+def newton_with_counters(a):
+    x, calls = 1.0, 0
+    for k in range(50):
+        f = x * x - a
+        calls += 1
+        if f == 0.0:
+            break
+        calls += 1
+        for j in range(10):
+            if abs(f) < j:
+                calls += k
+        x = x - f / (2.0 * x)
+    return x * calls
+
+
+def powers(a):
+    s = 1
+    for _ in range(70):
+        s, a = 3 * s, a * a * 0.9
+    return a + float(s % 1000007)
+
+
+@pytest.mark.parametrize(
+    ("function", "loops"),
+    [(newton_with_counters, 2), (powers, 0)],
+    ids=lambda x: getattr(x, "__name__", str(x)),
+)
+def test_a_loop_is_unrolled_if_an_integer_may_outgrow_64_bits(function, loops):
+    recorded = traced(function, 2.0)
+    regions = [e for e in recorded.graph.walk() if e.primitive is for_]
+    assert len(regions) == loops
+    for a in (2.0, 0.5):
+        assert float(rerun(recorded, a)) == function(a)

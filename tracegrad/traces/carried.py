@@ -19,6 +19,7 @@ from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import Type
 from tracegrad.traces.exits import BROKE, RETURNED, VALUE
+from tracegrad.traces.growth import creeps
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.scope import name_value
 from tracegrad.traces.slots import (
@@ -34,7 +35,7 @@ from tracegrad.traces.slots import (
     zeros,
 )
 from tracegrad.traces.stale import MISSING, Lost, Pending, Unsure
-from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.tracer import Tracer, lift
 from tracegrad.traces.views import whole_view
 
 _BOOL = Literal(False, "bool")
@@ -297,9 +298,8 @@ class Carried:
         for param, slot, end in zip(self.params, slots, ends, strict=False):
             if slot.type.ndim or slot.type.dtype != "int64" or not slot.weak:
                 continue
-            form, small = memory.bounds.affine_of(end), memory.bounds.small()
-            added = form - memory.bounds.affine(param)
-            if not (form.symbols() <= small or added.symbols() <= small):
+            operand = lift(memory.builder, end, "int64")
+            if not creeps(memory.bounds, operand, param):
                 return True
         return False
 
