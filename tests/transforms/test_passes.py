@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.transforms.staging import branch, loop, trace, while_loop, zeros
+from tests.transforms.staging import W, branch, loop, trace, while_loop, zeros
 from tracegrad.ir.shapes import Assumptions, Dim, assuming
 from tracegrad.ir.verifier import verify
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.control import for_
 from tracegrad.traces.evaluate import evaluate
 from tracegrad.transforms.affine import Prover, affine
+from tracegrad.transforms.cover import cover
 from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
@@ -261,6 +262,67 @@ def test_zero_stays_if_it_may_be_read_first():
     graph = staged(program, "f1", "i")
     for k in (0, 1):
         same_values(set_once, graph, rng.normal(size=3), k)
+
+
+def covered_rows(y, x):
+    def row(i):
+        loop(0, 3, lambda j: y.add((i, j), x[i] * x[j]))
+
+    loop(0, 3, row)
+
+
+def covered_twice(y, x):
+    def cell(i, j):
+        y.add((i, j), x[i])
+        y.add((i, j), x[j])
+
+    loop(0, 3, lambda i: loop(0, 3, lambda j: cell(i, j)))
+
+
+COVERED = {
+    "cells": covered_rows,
+    "backwards": lambda y, x: loop(
+        0, 3, lambda i: loop(0, 3, lambda j: y.add((i, j), x[j])), reversed=True
+    ),
+}
+UNCOVERED = {
+    "rows": lambda y, x: loop(0, 3, lambda i: y.add((i, W(0, 3)), x[W(0, 3)])),
+    "not all": lambda y, x: loop(
+        1, 3, lambda i: loop(0, 3, lambda j: y.add((i, j), x[j]))
+    ),
+    "half of a row": lambda y, x: loop(
+        0, 3, lambda i: loop(0, i, lambda j: y.add((i, j), x[j]))
+    ),
+    "the diagonal": lambda y, x: loop(0, 3, lambda i: y.add((i, i), x[i])),
+    "again and again": lambda y, x: loop(
+        0, 3, lambda i: loop(0, 3, lambda j: y.add((j, i), x[j]))
+    ),
+    "twice": covered_twice,
+    "read": lambda y, x: loop(
+        0, 3, lambda i: loop(0, 3, lambda j: y.add((i, j), x[j] + y[2, 2]))
+    ),
+    "in a branch": lambda y, x: loop(
+        0,
+        3,
+        lambda i: loop(
+            0, 3, lambda j: branch(x[j] > 0.0, lambda: y.add((i, j), x[j]) or ())
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [*COVERED, *UNCOVERED])
+def test_zeros_that_a_loop_adds_to_once_are_made_by_it(case):
+    fills = (COVERED | UNCOVERED)[case]
+
+    def program(x):
+        y = zeros(3, 3)
+        fills(y, x)
+        return y
+
+    graph = same_values(cover, staged(program, "f1"), rng.normal(size=3))
+    expected = None if case in COVERED else 0.0
+    assert graph.equations[0].params["fill"] == expected
 
 
 def test_an_accumulation_into_an_invariant_cell_is_carried():

@@ -149,7 +149,7 @@ graph recurrence_vjp(x: float64[x.shape[0]], out_bar: float64[]) {
     store t2 t8 i
     return
   }
-  t9 = alloc[shape=(x.shape[0],), dtype=float64, fill=0.0]
+  t9 = alloc[shape=(x.shape[0],), dtype=float64, fill=None]
   s trips_2 = for_[up] 0 t1 0.0
   (i_2: int64[], s_2: float64[]) {
     t10 = load t2 i_2
@@ -157,7 +157,7 @@ graph recurrence_vjp(x: float64[x.shape[0]], out_bar: float64[]) {
     t12 = add s_2 t11
     t13 = multiply out_bar t10
     t14 = multiply 2.0 t13
-    accumulate t9 t14 i_2
+    store t9 t14 i_2
     return t12
   }
   x_bar = alloc[shape=(x.shape[0],), dtype=float64, fill=0.0]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from tracegrad.ir.graph import Graph
+from tracegrad.transforms.cover import cover
 from tracegrad.transforms.cse import cse
 from tracegrad.transforms.dce import dce
 from tracegrad.transforms.fuse import fuse
@@ -34,6 +35,7 @@ OPTIMISE: tuple[Pass, ...] = (
     forwards,
     rotate,
     reciprocals,
+    cover,
     cse,
     licm,
     join_pads,
