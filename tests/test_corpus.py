@@ -23,6 +23,7 @@ from tests.programs import (
     scalars,
     sequences,
     stretches,
+    traps,
     tricky,
     views,
 )
@@ -45,6 +46,7 @@ PROGRAMS = programs_in(
     pixels,
     applied,
     stretches,
+    traps,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

@@ -1,15 +1,22 @@
 """Bugs that other automatic differentiation systems had, each a test of ours.
 
 References are public issue threads, repository#number. Those that need a loop are
-programs of the corpus, each differentiated in both modes and to second order:
+programs of the corpus, each differentiated in both modes and to second order; most are
+in ``tests/programs/traps.py``:
 
-- aliased scratch arrays, Enzyme.jl#1340: ``scratch``, ``local_scratch``, ``aliased``
-- a loop of no iterations, jax#994: ``perhaps_never``, ``backward``
-- indices that repeat, pytorch#473: ``stored_by_indices``, ``updated_by_indices``
-- what a loop overwrites, warp#174: ``recurrence``, ``reassigned``
+- scratch arrays under two names, Enzyme.jl#3124, #1340: ``scratch_of_the_caller``,
+  ``scratch``, ``aliased``
+- a loop of no iterations, jax#994: ``no_iterations``
+- indices that repeat, pytorch#1528, #473: ``repeated_reads_in_a_loop``,
+  ``last_writer_in_a_loop``, ``stored_by_indices``, ``updated_by_indices``
+- what a loop overwrites, warp#174: ``before_during_after``, ``recurrence``
 - ``continue``, warp#1552; ``break``, clad#1019: ``while_continue``, ``nested_jumps``
-- a value from before the loop, warp#1694: ``used_after``
-- trips counted inside, warp#140: ``endless_until``, ``shrinking_while``
+- a value from before the loop, warp#1694: ``before_during_after``, ``used_after``
+- trips counted inside, warp#140: ``limit_that_its_loop_moves``, ``shrinking_while``
+- a bound that is differentiated, clad#474: ``active_bound``,
+  ``active_bounds_of_a_nest``
+- pushing where a pop belongs, divisors inside, clad#1865: ``pushed_in_a_branch``,
+  ``divisors_inside``
 - vectors that a loop carries, quadrants#797: ``vector_state``
 - stores in traced code, HIPS/autograd#177: ``dynamic_program``, ``seidel``
 """
@@ -276,6 +283,22 @@ def test_a_pullback_can_be_called_twice_and_leaves_its_input():
     assert np.array_equal(first, second)
     assert np.array_equal(ct, [1.0, 0.5])
     assert np.array_equal(x, [1.0, 2.0])
+
+
+def test_a_pullback_differentiates_where_its_input_was():
+    """warp#1350: the input is overwritten before the pullback is called."""
+
+    def product(x):
+        s = 1.0
+        for e in x:
+            s = s * e
+        return s
+
+    x = np.array([1.0, 2.0, 3.0])
+    with running():
+        _, pullback = vjp(product, x)
+        x[:] = 100.0
+        assert np.array_equal(pullback(1.0)[0], [6.0, 3.0, 2.0])
 
 
 def test_perturbations_are_not_confused():

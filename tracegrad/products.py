@@ -16,7 +16,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tracegrad import derivatives, eager
+import numpy as np
+
+from tracegrad import derivatives, eager, pytree
 from tracegrad.arguments import Argnames, Argnums, Binder, PairBinder, Selection
 from tracegrad.compiled import Compiled, Text
 from tracegrad.derivatives import Function, machine_in_progress, record
@@ -39,13 +41,15 @@ def _kept(function: Function, kind: str, make: Callable[[], Compiled]) -> Compil
 class Linear:
     """A derivative at a point, for any number of tangents or cotangents.
 
+    The point is its own: arrays that the caller changes later don't move it.
+
     Attributes:
         kernel: the compiled product; it takes ``(primals, direction)``.
     """
 
     def __init__(self, kernel: Compiled, primals: tuple[Any, ...], many: bool) -> None:
         self.kernel = kernel
-        self._primals = primals
+        self._primals = pytree.map_leaves(_copied, primals)
         self._many = many
 
     def __call__(self, *directions: Any) -> Any:
@@ -67,6 +71,10 @@ class Linear:
         return self.kernel.graph
 
 
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
 def _single(directions: tuple[Any, ...]) -> Any:
     if len(directions) != 1:
         raise TypeError(f"a pullback takes one cotangent, not {len(directions)}")
@@ -85,8 +93,8 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[..., Any]]:
     Returns:
         The result, and a function from a cotangent (like the result; None in it stands
         for zero) to a tuple of the primals' cotangents. For an argument that is written
-        that is the cotangent of its initial contents. The function may be called often;
-        its kernel is compiled once.
+        that is the cotangent of its initial contents. The function may be called often,
+        whatever became of the primals; its kernel is compiled once.
 
     Raises:
         ArgumentError: if an argument that is written shares memory with another.

@@ -27,6 +27,7 @@ from tests.fuzz.comparing import (
     is_single,
     same,
 )
+from tests.fuzz.complex_step import complex_step
 from tests.fuzz.kernels import running
 from tracegrad import grad, jit, jvp, pytree, vjp
 from tracegrad.errors import TapeWarning, TracegradError
@@ -66,6 +67,10 @@ class Program:
         """A function whose results are those of ``f`` and the arrays it was given."""
         return load(self.source)
 
+    def spaces(self, whole: Callable[..., Any]) -> list[dict[str, Any]]:
+        """The global names that the program sees."""
+        return [whole.__globals__]
+
 
 def load(source: str) -> Callable[..., Any]:
     """Run a module's source, so that its functions can be traced; its ``whole``."""
@@ -87,8 +92,11 @@ def load(source: str) -> Callable[..., Any]:
 # --- the checks ----------------------------------------------------------------------
 
 
-def check(program: Program) -> None:
+def check(program: Program) -> int:
     """Compare all ways to run and to differentiate a program.
+
+    Returns:
+        At how many of its two points there was a complex step to compare with.
 
     Raises:
         Disagreement: if any two differ.
@@ -106,6 +114,7 @@ def check(program: Program) -> None:
             runs.at(program.seed, size, differences=False)
         if program.second:
             runs.second_order(program.seed)
+        return runs.steps
 
 
 class Runs:
@@ -116,6 +125,7 @@ class Runs:
         self.whole = whole
         self.compiled = jit(whole)
         self.written = False
+        self.steps = 0
 
     def arguments(self, seed: int, size: int) -> list[Any]:
         return self.program.arguments(np.random.default_rng([seed, size]), size)
@@ -198,10 +208,23 @@ class Runs:
             raise Disagreement("reverse and forward", f"{reverse!r} and {forward!r}")
         if differences:
             given = doubled(arguments)
+            step = self._by_complex_step(arguments, direction, expected, weights)
+            self.steps += step is not None
+            if step is not None and not abs(step - forward) <= 1e-12 * scale:
+                raise Disagreement("complex step", f"{step!r}, not {forward!r}")
             slope = difference(self.whole, given, direction, weights)
             limit = 1e-2 if single else 1e-4
             if slope is not None and not abs(slope - forward) <= limit * scale:
                 raise Disagreement("differences", f"{slope!r}, not {forward!r}")
+
+    def _by_complex_step(
+        self, arguments: Any, direction: Any, expected: Any, weights: Any
+    ) -> float | None:
+        """An independent slope without rounding, where complex numbers give one."""
+        if is_single(arguments):
+            return None
+        spaces = self.program.spaces(self.whole)
+        return complex_step(self.whole, spaces, arguments, direction, expected, weights)
 
     def _by_evaluation(
         self, kernel: Any, found: Any, arguments: Any, single: bool
