@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fuzz import arrays, loops, nests
+from tests.fuzz import arrays, loops, nests, small
 from tests.fuzz.checking import Program, Unsuitable, check
 from tests.fuzz.comparing import Disagreement, is_float
 
@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[Callable[[int], str], Make]] = {
     "loops": (loops.source, loop_arguments),
     "nests": (nests.source, nest_arguments),
     "short": (loops.short_source, loop_arguments),
+    "small": (small.source, loop_arguments),
 }
 
 

@@ -22,7 +22,7 @@ def checked(kind, seed, **ways):
     return True
 
 
-@pytest.mark.parametrize("kind", ["arrays", "loops", "nests", "short"])
+@pytest.mark.parametrize("kind", ["arrays", "loops", "nests", "short", "small"])
 @pytest.mark.parametrize("block", range(3))
 def test_in_plain_python(kind, block):
     assert any([checked(kind, s) for s in range(4 * block, 4 * block + 4)])

@@ -76,8 +76,9 @@ def vdot(a: Any, b: Any) -> Any:
 def outer(a: Any, b: Any) -> Any:
     """All products of an element of ``a`` with one of ``b``."""
     a, b = asarray(a), asarray(b)
-    left = structural.reshape(a, shape=(count_of(dims(a)),))
-    return linalg.outer(left, structural.reshape(b, shape=(count_of(dims(b)),)))
+    rows, columns = count_of(dims(a)), count_of(dims(b))
+    left = structural.reshape(a, shape=(rows, 1))
+    return left * structural.reshape(b, shape=(columns,))
 
 
 def matmul(x1: Any, x2: Any) -> Any:

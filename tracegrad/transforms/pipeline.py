@@ -17,12 +17,13 @@ from tracegrad.transforms.pads import join_pads
 from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.reciprocals import reciprocals
 from tracegrad.transforms.rotate import rotate
+from tracegrad.transforms.split import split
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
 # Before a graph is differentiated. What is invariant must have left its loop by then,
 # or it is stored once per iteration.
-PREPARE: tuple[Pass, ...] = (dce, licm, cse, set_once, sink, dce)
+PREPARE: tuple[Pass, ...] = (dce, licm, cse, set_once, sink, split, dce)
 
 # Before a graph is lowered.
 OPTIMISE: tuple[Pass, ...] = (
@@ -31,6 +32,7 @@ OPTIMISE: tuple[Pass, ...] = (
     cse,
     set_once,
     sink,
+    split,
     fuse,
     forwards,
     rotate,
