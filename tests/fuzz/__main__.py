@@ -28,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    start = time.time()
+    start = told = time.time()
     seeds = range(options.first, options.last)
     one = partial(outcome, options.kind, numba=options.numba, c=options.c)
     # What is compiled stays in memory, so a process doesn't live long.
@@ -40,9 +40,9 @@ def main() -> int:
                 reasons[text] += 1
             elif category != "agreed":
                 print(f"{seed}: {category}: {text.splitlines()[0][:160]}", flush=True)
-            if (seed + 1) % 100 == 0:
-                spent = time.time() - start
-                print(f"# {seed + 1}: {dict(counts)}, {spent:.0f} s", flush=True)
+            if time.time() - told > 30:
+                told = time.time()
+                print(f"# {seed + 1}: {dict(counts)}, {told - start:.0f} s", flush=True)
     print(dict(counts))
     for text, times in reasons.most_common(30):
         print(f"{times:6} {text}")
