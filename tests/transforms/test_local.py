@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.transforms.checking import check, gradient
-from tests.transforms.staging import trace, while_loop
+from tests.transforms.staging import branch, trace, while_loop
 from tracegrad.primitives.control import while_
 from tracegrad.traces.evaluate import evaluate
 
@@ -70,7 +70,17 @@ def lagging(b, a):
     return f + y
 
 
-PROGRAMS = [root, both, reset, exchanged, lagging]
+def branching(b, a):
+    """A branch has no local Jacobian."""
+
+    def step(k, y):
+        y = branch(y > 1.0, lambda: y * a / (1.0 + y), lambda: y * y * b + np.sin(a))
+        return k + 1, y * np.cos(y)
+
+    return while_loop(lambda k, y: k < 4, step, 0, a + b)[1]
+
+
+PROGRAMS = [root, both, reset, exchanged, lagging, branching]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)

@@ -98,13 +98,11 @@ class Body:
         What chooses doesn't: where a value isn't taken, its tangent must not be
         multiplied by zero but dropped.
         """
-        used = [e for e in self.equations if self.varying(e.inputs)]
-        rules = [e.primitive.rule for e in used if self.varying(e.outputs)]
+        used = [e for e in self.equations if self.varying(e.outputs)]
+        rules = [e.primitive.rule for e in used]
         dtypes = {x.type.dtype for e in used for x in self.varying(e.inputs)}
-        return (
-            len(dtypes) == 1
-            and all(isinstance(r, Elementwise) and not r.chooses for r in rules)
-            and not any(e.regions for e in used)
+        return len(dtypes) == 1 and all(
+            isinstance(rule, Elementwise) and not rule.chooses for rule in rules
         )
 
     def saves(self, directions: int) -> bool:
