@@ -11,7 +11,8 @@ from itertools import count
 from typing import Any
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value, is_value, substitute
-from tracegrad.primitives import refs
+from tracegrad.primitives import refs, storage
+from tracegrad.primitives.identities import made_by
 from tracegrad.transforms.regions import clone, is_loop, is_ref, walk_in, written
 
 
@@ -22,10 +23,26 @@ def cse(graph: Graph) -> Graph:
     return copy
 
 
-class _Merge:
-    """Which operand stands for each value, and the version of each Ref."""
+def cse_of_stored(graph: Graph) -> Graph:
+    """The same, but arrays that a loop keeps for its mirror are read from there.
 
-    def __init__(self) -> None:
+    What loops are made of computes an array expression wherever it is used. Before a
+    graph is differentiated, on the other hand, storage must not stand in between.
+    """
+    copy = clone(graph)
+    _Merge(read_kept=True).block(copy, [])
+    return copy
+
+
+class _Merge:
+    """Which operand stands for each value, and the version of each Ref.
+
+    Args:
+        read_kept: whether to load arrays from the storage for a mirror.
+    """
+
+    def __init__(self, *, read_kept: bool = False) -> None:
+        self._read_kept = read_kept
         self._known: dict[Value, Operand] = {}
         self._versions: dict[Operand, int] = {}
         self._fresh = count(1)
@@ -88,6 +105,8 @@ class _Merge:
             self._change(equation.inputs[0])
         if equation.primitive is refs.store:
             ref, value, *index = equation.inputs
+            if self._read_kept and value.type.ndim and made_by(ref, storage.reserve):
+                return
             key = self._key(refs.load, (ref, *index), equation.params)
             table[key] = value
 

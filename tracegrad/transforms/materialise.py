@@ -20,6 +20,7 @@ from tracegrad.ir.graph import (
     Value,
     substitute,
 )
+from tracegrad.ir.primitive import Scalar
 from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import RefType
 from tracegrad.primitives import refs, storage
@@ -34,6 +35,7 @@ from tracegrad.transforms.regions import (
     carried,
     draft,
     substitute_here,
+    walk_in,
 )
 from tracegrad.transforms.sweep import trip_count
 
@@ -100,6 +102,7 @@ class Materialiser:
         self._kept: dict[Graph, list[Value]] = {}
         self._rebuilt = rebuilt
         self._known: dict[Value, Operand] = {}
+        self._stored: dict[Value, Operand] = {}
         around = structure.root.ancestors()
         self._names = sum(
             e.primitive is storage.reserve for graph in around for e in graph.walk()
@@ -118,6 +121,7 @@ class Materialiser:
         for mirror in self._mirrors.values():
             for region in own_regions(mirror, self._mirrors):
                 substitute_here(region, self._known)
+        self._read_what_is_stored()
 
     def _region(self, region: Graph) -> None:
         """Make a region's values available at the head of its mirror."""
@@ -194,7 +198,10 @@ class Materialiser:
             if shelf.lengths is None:
                 before.emit(storage.grow, (ref, index[0]))
             writing = draft(self._builder, region, exact=True)
-            cells.store(writing, _slot(ref, value, index), value)
+            slot = _slot(ref, value, index)
+            cells.store(writing, slot, value)
+            if _is_expression(value):
+                self._stored[value] = cells.load(writing, slot)
             self._insert_after(value, writing.graph, region)
             self._known[value] = cells.load(head, _slot(ref, value, back))
             cells.named(self._known[value], value.name)
@@ -203,6 +210,17 @@ class Materialiser:
         nest = self._structure.owner[self._structure.path(region)[1]]
         at = root.equations.index(nest)
         root.equations[at:at] = adopt(root, outside.graph.equations)
+
+    def _read_what_is_stored(self) -> None:
+        """Let the forward sweep go on with what it stored, not compute it again."""
+        for value, stored in self._stored.items():
+            assert isinstance(stored, Value)
+            assert stored.definition is not None
+            equations = value.graph.equations
+            later = equations[equations.index(stored.definition) + 1 :]
+            for equation in (inner for e in later for inner in walk_in(e)):
+                inputs = equation.inputs
+                equation.inputs = tuple(stored if x is value else x for x in inputs)
 
     def _shelf(self, region: Graph, outside: Builder) -> _Shelf:
         loops = [self._structure.owner[g] for g in self._structure.loops(region)]
@@ -288,6 +306,16 @@ class Materialiser:
         if value.definition is not None:
             at = region.equations.index(value.definition) + 1
         region.equations[at:at] = adopt(region, made.equations)
+
+
+def _is_expression(value: Value) -> bool:
+    """Whether an array is computed element by element, wherever it is used."""
+    made = value.definition
+    return (
+        value.type.ndim > 0
+        and made is not None
+        and isinstance(made.primitive.lower, Scalar)
+    )
 
 
 def _slot(ref: Operand, value: Value, index: tuple[Operand, ...]) -> cells.Place:

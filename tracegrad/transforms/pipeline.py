@@ -7,8 +7,9 @@ from typing import TypeAlias
 
 from tracegrad.ir.graph import Graph
 from tracegrad.transforms.cover import cover
-from tracegrad.transforms.cse import cse
+from tracegrad.transforms.cse import cse, cse_of_stored
 from tracegrad.transforms.dce import dce
+from tracegrad.transforms.early import early
 from tracegrad.transforms.fuse import fuse
 from tracegrad.transforms.layout import columns
 from tracegrad.transforms.licm import licm
@@ -29,7 +30,7 @@ PREPARE: tuple[Pass, ...] = (dce, licm, cse, set_once, sink, split, dce)
 OPTIMISE: tuple[Pass, ...] = (
     dce,
     licm,
-    cse,
+    cse_of_stored,
     set_once,
     sink,
     split,
@@ -38,8 +39,9 @@ OPTIMISE: tuple[Pass, ...] = (
     rotate,
     reciprocals,
     cover,
-    cse,
+    cse_of_stored,
     licm,
+    early,
     join_pads,
     columns,
     results_in_place,
