@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.programs.record import count, program, rate, scalar, vector, wide
+from tests.programs.record import count, positive, program, rate, scalar, vector, wide
 
 
 @program(vector)
@@ -186,3 +186,29 @@ def bisection(a):
         if hi - lo < 1e-9:
             break
     return 0.5 * (lo + hi) * a
+
+
+@program(rate)
+def newton_left_by_break(a):
+    x = 1.0
+    for _ in range(20):
+        g, h = x**3 - a, 3.0 * x * x
+        if abs(g) < 1e-12:
+            break
+        x = x - g / h
+    return x
+
+
+@program(positive, sizes=(1, 2))
+def newton_damped(p):
+    x, halvings = 1.0, 0
+    for _ in range(20):
+        g = x**3 - p[0]
+        if abs(g) < 1e-12:
+            break
+        step, t = -g / (3.0 * x * x), 1.0
+        while abs((x + t * step) ** 3 - p[0]) > (1.0 - 1e-4 * t) * abs(g):
+            t *= 0.5
+            halvings += 1
+        x = x + t * step
+    return x + 0.0 * halvings
