@@ -144,10 +144,14 @@ def _rows_of(
         row = rows.setdefault(key, _Row(axis, place))
         row.offsets[equation] = sign * offset
     lines = list(rows.values())
-    for k, row in enumerate(lines):
-        if not all(_apart(prover, row, other) for other in lines[:k]):
-            return []
-    return [row for row in lines if len(set(row.writes)) > 1 and _span(row) <= WIDEST]
+    worthwhile = [
+        row for row in lines if len(set(row.writes)) > 1 and _span(row) <= WIDEST
+    ]
+    if worthwhile:  # to prove them apart takes long where there are many
+        for k, row in enumerate(lines):
+            if not all(_apart(prover, row, other) for other in lines[:k]):
+                return []
+    return worthwhile
 
 
 def _span(row: _Row) -> int:
