@@ -98,7 +98,7 @@ def program(kind: str, seed: int, *, numba: int = 0, c: int = 0) -> Program:
         source(seed),
         partial(variants[seed // 2 % len(variants)], make, seed),
         seed=seed,
-        sizes=(seed % 4,) if seed % 3 and by != "numba" else (),
+        sizes=(seed % 4,) if seed % 3 and by != "numba" and kind != "cells" else (),
         second=seed % 4 == 0 and by != "numba",
         by=by,
     )
