@@ -17,7 +17,7 @@ from tracegrad import pytree
 from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
-from tracegrad.ir.types import Type
+from tracegrad.ir.types import ArrayType, Type
 from tracegrad.traces.exits import BROKE, RETURNED, VALUE
 from tracegrad.traces.growth import creeps
 from tracegrad.traces.memory import Memory
@@ -38,6 +38,7 @@ from tracegrad.traces.stale import MISSING, Lost, Pending, Unsure
 from tracegrad.traces.tracer import Tracer, lift
 from tracegrad.traces.views import whole_view
 
+_PYTHON, _NUMPY = (Slot(ArrayType("float64", ()), weak=w) for w in (True, False))
 _BOOL = Literal(False, "bool")
 
 
@@ -71,6 +72,7 @@ class Carried:
         lost: why it can't be carried.
         flagged: whether a slot tells if it is bound.
         exchanged: whether it carries a Ref.
+        firmed: whether all that was news is that Python's floats became NumPy's.
         params: what its slots are in the body.
         end: what it held when the body was recorded last.
     """
@@ -81,6 +83,7 @@ class Carried:
         self.lost: Lost | None = None
         self.flagged = False
         self.exchanged = False
+        self.firmed = False
         self.params: list[Value] = []
         self.start: Any = None
         self.end: Any = None
@@ -184,6 +187,7 @@ class Carried:
             return self._lose(Lost(f"{{name}}: {error.what}", todo))
         changed = layout != self.layout or flagged != self.flagged
         first = self.layout is None and self.is_new and not asked
+        self.firmed = flagged == self.flagged and _firmed(self.layout, layout)
         self.layout, self.flagged = layout, flagged
         return changed and not first
 
@@ -302,6 +306,14 @@ class Carried:
             if not creeps(memory.bounds, operand, param):
                 return True
         return False
+
+
+def _firmed(before: Layout | None, after: Layout | None) -> bool:
+    """Whether two layouts differ only in floats that were Python's, and are NumPy's."""
+    if before is None or after is None or before.tree != after.tree:
+        return False
+    pairs = zip(before.kinds, after.kinds, strict=True)
+    return all(a == b or (a, b) == (_PYTHON, _NUMPY) for a, b in pairs)
 
 
 def _leaves(value: Any, layout: Layout) -> list[Any]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from tracegrad import pytree
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Graph, Literal, Operand, Value
 from tracegrad.ir.shapes import Dim
@@ -44,6 +45,7 @@ from tracegrad.traces.exits import (
 )
 from tracegrad.traces.iteration import Backward, Marked, Range, Steps
 from tracegrad.traces.scope import Frame
+from tracegrad.traces.stale import Unsure
 from tracegrad.traces.tracer import Tracer, lift
 
 SHORT = 8
@@ -55,6 +57,7 @@ BRIEF = 2
 NEST = 32
 """How often the innermost statements of a nest run at most that is unrolled."""
 
+_WIDE = frozenset({"float64", "int64", "bool"})
 _INT = scalar("int64")
 _ATTEMPTS = 12  # how often types may widen before the loop is given up
 
@@ -157,8 +160,28 @@ class Loop(ABC):
                 c.exchanged = True
             return True
         # All of them are asked, so that one more recording settles as much as it can.
-        again = [c.settle(self.memory, c.end) for c in self.carried]
-        return any(again) or any([c.induced(self.memory) for c in self.carried])
+        again = [c for c in self.carried if c.settle(self.memory, c.end)]
+        if again and all(c.firmed for c in again) and self._is_the_same_firm():
+            again = []
+        return bool(again) or any([c.induced(self.memory) for c in self.carried])
+
+    def _is_the_same_firm(self) -> bool:
+        """Whether the body would be the same with Python's floats being NumPy's.
+
+        As in most loops: ``total = 0.0`` before, ``total += x[i]`` in the body. It
+        makes a difference to narrow dtypes, and to what else comes of such a float.
+        """
+        equations = (e for graph in self._regions() for e in graph.walk())
+        operands = (x for e in equations for x in (*e.inputs, *e.outputs))
+        return all(x.type.dtype in _WIDE for x in operands) and not any(
+            isinstance(x, Tracer) and x.weak and x.type.dtype == "float64"
+            for c in self.carried
+            if c.end is not c.start
+            for x in pytree.leaves(c.end.value if isinstance(c.end, Unsure) else c.end)
+        )
+
+    def _regions(self) -> tuple[Graph, ...]:
+        return (self.graph,)
 
     def _is_home(self, base: Value) -> bool:
         return base.graph is self.builder.graph
@@ -394,6 +417,9 @@ class While(Loop):
         facts = bounds.implied(holds, True)
         with memory.region(self.graph, self.frame.home()), bounds.given(facts):
             self._run()
+
+    def _regions(self) -> tuple[Graph, ...]:
+        return (self._condition, self.graph)
 
     def _holds(self) -> Operand:
         found: list[Any] = [False]
