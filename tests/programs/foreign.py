@@ -222,3 +222,16 @@ def arithmetic_of_booleans(x, y):
     meet, apart = np.dot(inside, either), np.einsum("i,i->", x > 5, y > 0)
     sums = x[inside].sum() + y[either].sum()
     return sums, inside * x, all_above * x[0], meet, apart, count
+
+
+@program(wide, sizes=(2, 4))
+def resampled_particles(noise):
+    x, likelihood = noise[:, 0].copy(), 0.0
+    for t in range(1, noise.shape[1]):
+        x = 0.7 * x + noise[:, t]
+        weights = np.exp(-0.5 * (0.3 - x) ** 2)
+        likelihood += np.log(np.mean(weights))
+        shares = np.cumsum(weights) / weights.sum()
+        places = (0.4 + np.arange(len(x))) / len(x)
+        x = x[np.minimum(np.searchsorted(shares, places), len(x) - 1)]
+    return likelihood

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value, is_value, substitute
+from tracegrad.ir.types import ArrayType, Type
 from tracegrad.primitives import refs, storage
 from tracegrad.primitives.identities import made_by
 from tracegrad.transforms.regions import clone, is_loop, is_ref, walk_in, written
@@ -21,6 +22,15 @@ def cse(graph: Graph) -> Graph:
     copy = clone(graph)
     _Merge().block(copy, [])
     return copy
+
+
+def is_read_back(type_: Type) -> bool:
+    """Whether the forward sweep reads what it keeps of such a type for its mirror.
+
+    Positions it doesn't: where they are out of bounds is tested for the whole of what
+    is kept, of which a loop has only written some.
+    """
+    return isinstance(type_, ArrayType) and bool(type_.ndim) and type_.differentiable
 
 
 def cse_of_stored(graph: Graph) -> Graph:
@@ -105,7 +115,8 @@ class _Merge:
             self._change(equation.inputs[0])
         if equation.primitive is refs.store:
             ref, value, *index = equation.inputs
-            if self._read_kept and value.type.ndim and made_by(ref, storage.reserve):
+            kept = made_by(ref, storage.reserve) is not None
+            if self._read_kept and kept and is_read_back(value.type):
                 return
             key = self._key(refs.load, (ref, *index), equation.params)
             table[key] = value

@@ -28,6 +28,7 @@ from tracegrad.primitives.control import for_, while_
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
 from tracegrad.transforms.affine import affine
+from tracegrad.transforms.cse import is_read_back
 from tracegrad.transforms.rebuild import Recipe
 from tracegrad.transforms.regions import (
     Structure,
@@ -312,7 +313,7 @@ def _is_expression(value: Value) -> bool:
     """Whether an array is computed element by element, wherever it is used."""
     made = value.definition
     return (
-        value.type.ndim > 0
+        is_read_back(value.type)
         and made is not None
         and isinstance(made.primitive.lower, Scalar)
     )
