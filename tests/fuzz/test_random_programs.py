@@ -41,3 +41,8 @@ def test_compiled_by_c(kind, seed):
     except CompilerError:
         pytest.skip("there is no C compiler")
     checked(kind, seed, c=1)
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("cells", 192)])
+def test_what_once_failed(kind, seed):
+    assert checked(kind, seed)

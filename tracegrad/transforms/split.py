@@ -29,7 +29,7 @@ from tracegrad.ir.graph import (
     Value,
     substitute,
 )
-from tracegrad.ir.shapes import Assumptions
+from tracegrad.ir.shapes import Assumptions, Dim
 from tracegrad.ir.types import DType, Type, scalar
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs, structural
@@ -193,7 +193,8 @@ class _Splitter:
             if loaded:
                 at = [Literal(k, "int64") for k in index]
                 return builder.emit1(refs.load, (operand, *at), _point(operand))
-            window = {"starts": index, "steps": (1,) * rank, "sizes": (1,) * rank}
+            starts, ones = tuple(map(Dim.of, index)), (Dim.of(1),) * rank
+            window = {"starts": starts, "steps": (1,) * rank, "sizes": ones}
             part = builder.emit1(structural.slice_, (operand,), window)
             axes = tuple(range(rank))
             return builder.emit1(structural.squeeze, (part,), {"axes": axes})
