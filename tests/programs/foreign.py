@@ -235,3 +235,17 @@ def resampled_particles(noise):
         places = (0.4 + np.arange(len(x))) / len(x)
         x = x[np.minimum(np.searchsorted(shares, places), len(x) - 1)]
     return likelihood
+
+
+@program(wide, sizes=(2, 4))
+def resampled_until_unlikely(noise):
+    x, likelihood = noise[:, 0].copy(), 0.0
+    for t in range(1, noise.shape[1]):
+        x = 0.7 * x + noise[:, t]
+        likelihood -= np.sum(x**2)
+        shares = np.cumsum(np.exp(x))
+        places = (0.4 + np.arange(len(x))) * shares[-1] / len(x)
+        x = x[np.minimum(np.searchsorted(shares, places), len(x) - 1)]
+        if likelihood < -0.5:
+            break
+    return likelihood

@@ -12,7 +12,7 @@ from, followed through expands, slices, transposes and the like.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tracegrad.ir.graph import Equation, Operand, Value
@@ -47,11 +47,15 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """An element of an index array; a negative one counts from the end of ``size``."""
+    """An element of an index array; a negative one counts from the end of ``size``.
+
+    used: the part of the array that the program looks positions up in.
+    """
 
     source: Operand
     at: tuple[Index, ...]
     size: Dim
+    used: Operand = field(compare=False)
 
 
 Index: TypeAlias = Affine | Fixed | Gathered
@@ -191,7 +195,17 @@ def element(array: Operand, at: Indices, size: Dim) -> Index:
             room = (size - start - Dim.of(made.params["size"])).value
             if start >= 0 and room is not None and room >= 0:
                 return shift(place[0], Dim.constant(start), 1)
-    return Gathered(operand, at, size)
+    return Gathered(operand, at, size, _part_used(array))
+
+
+def _part_used(array: Operand) -> Operand:
+    """What an index array is made of without leaving any of its elements out."""
+    while isinstance(array, Value) and is_map(array.definition):
+        assert array.definition is not None
+        if array.definition.primitive.name in ("slice", "gather"):
+            break
+        array = array.definition.inputs[0]
+    return array
 
 
 def _unmapped(operand: Operand, at: Indices) -> tuple[Operand, Indices]:

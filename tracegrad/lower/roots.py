@@ -131,7 +131,7 @@ def crosses(root: Root, index: Indices) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The test that an index array stays within an axis."""
+    """The test that positions stay within an axis: those that are used."""
 
     source: Operand
     size: Dim
@@ -254,9 +254,7 @@ class Roots:
                 yield check
 
     def _check(self, key: Check, value: Value) -> Root:
-        shape = key.source.type.shape
-        extents = tuple(Extent(size) for size in shape)
-        index = identity(len(shape))
+        extents, index = _points(key.source.type.shape)
         return Root("check", key, value, key.source, extents, index, ())
 
     def visit(self, root: Root) -> None:
@@ -283,7 +281,7 @@ class Roots:
                 root.reads[operand, index] = None
                 root.needs.add(owner(operand))
                 for gathered in gathers(index):
-                    root.needs.add(Check(gathered.source, gathered.size))
+                    root.needs.add(Check(gathered.used, gathered.size))
                     stack.append((gathered.source, gathered.at, False))
                 continue
             stack += reversed(self._operands(root, operand, index))
@@ -296,7 +294,7 @@ class Roots:
         if root.kind == "scatter":
             for place in gathers(root.target):
                 starts.append((place.source, place.at, False))
-                root.needs.add(Check(place.source, place.size))
+                root.needs.add(Check(place.used, place.size))
         return starts
 
     def _packed(self, root: Root, value: Value, index: Indices) -> Value:
