@@ -238,3 +238,10 @@ def nested_tuples(x):
         a, (b, y) = state["a"], state["b"]
         state = {"a": a + b * v, "b": (b * 0.5, y + v)}
     return state["a"] + state["b"][1].sum()
+
+
+@program(vector, sizes=(3, 4))
+def array_from_a_generator(x):
+    squares = np.fromiter((e * e for e in x), dtype=np.float64)
+    weights = np.fromiter((0.5 * k for k in range(3)), float, 3)
+    return squares, np.sum(weights * squares[:3])

@@ -139,6 +139,16 @@ def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
     return sorted(parts, **options)
 
 
+def _fromiter(
+    machine: Machine, values: Any, dtype: Any, count: int = -1, **options: Any
+) -> Any:
+    parts = list(items(machine, values))
+    if any(isinstance(part, Tracer) for part in parts):
+        parts = parts if count < 0 else parts[:count]
+        return numpy_table.lookup(np.array)(parts, dtype=dtype)
+    return np.fromiter(parts, dtype, count, **options)
+
+
 def _lazy(machine: Machine, *sequences: Any) -> list[Steps] | None:
     """Sequences that are indexed at run time, if all can be and some must."""
     if any(isinstance(s, Marked) for s in sequences):
@@ -261,6 +271,7 @@ ALWAYS: dict[Any, Function] = {
     all: _quantifier(np.all, cmp.logical_and, all),
     min: _extreme(ew.minimum, np.min, min),
     max: _extreme(ew.maximum, np.max, max),
+    np.fromiter: _fromiter,
     getattr: _getattr,
     setattr: _setattr,
     checkpoint: lambda machine, steps, snapshots: marked(
