@@ -1,12 +1,13 @@
 """Dead code elimination: keep what a result or a raised exception depends on.
 
 A write is kept if its Ref is read or returned. A carried value that nobody needs, or
-that a loop only passes on, is dropped from the loop.
+that a loop only passes on, is dropped from the loop; so is what all branches return.
 """
 
 from __future__ import annotations
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value, values_of
+from tracegrad.primitives.control import cond
 from tracegrad.transforms.regions import (
     Carried,
     body_of,
@@ -38,7 +39,7 @@ def prune(graph: Graph) -> None:
 
 
 def _unwind(graph: Graph) -> None:
-    """Make carried values that never change invariants."""
+    """Make what loops never change, and branches have in common, what it is outside."""
     while True:
         known: dict[Value, Operand] = {}
         for equation in graph.walk():
@@ -51,9 +52,27 @@ def _unwind(graph: Graph) -> None:
                     known |= {c.param: c.initial, c.output: c.initial}
                     if c.tested is not None:
                         known[c.tested] = c.initial
+            elif equation.primitive is cond:
+                known |= _in_common(equation)
         if not known:
             return
         substitute_everywhere(graph, known)
+
+
+def _in_common(branches: Equation) -> dict[Value, Operand]:
+    """Outputs that are the same value whichever branch runs; they are taken away."""
+    first, *others = (region.results for region in branches.regions)
+    same = [
+        isinstance(x, Value) and all(results[k] is x for results in others)
+        for k, x in enumerate(first)
+    ]
+    known = {o: first[k] for k, o in enumerate(branches.outputs) if same[k]}
+    if known:
+        kept = [k for k, common in enumerate(same) if not common]
+        branches.outputs = tuple(branches.outputs[k] for k in kept)
+        for region in branches.regions:
+            region.results[:] = [region.results[k] for k in kept]
+    return known
 
 
 def _is_constant(c: Carried) -> bool:
