@@ -100,7 +100,6 @@ def build(kernel: Kernel, *, options: Options | None = None) -> Compiled:
             "signature": numba_compiler.signature_text(kernel),
             "boundscheck": options.boundscheck,
             "arrays": "disjoint",
-            "straight lines": "vectorised",
             "target": numba_compiler.target(),
             "helpers": _helper_hash(),
             "versions": numba_compiler.versions(),

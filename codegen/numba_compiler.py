@@ -8,8 +8,6 @@ write one index. Here each key has its own directory, and the key is the stamp.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +54,7 @@ def target() -> list[str]:
     settings = (
         _CONFIG.OPT,
         _CONFIG.LOOP_VECTORIZE,
+        _CONFIG.SLP_VECTORIZE,
         _CONFIG.BOUNDSCHECK,
         _CONFIG.DEBUGINFO_DEFAULT,
     )
@@ -87,26 +86,10 @@ def compile_function(
     function._compiler.pipeline_class = _disjoint
     if kept is not None:
         function._cache = kept
-    with _straight_lines_vectorised():
-        function.compile(parameters)
+    function.compile(parameters)
     # A call with other types would compile silently, for seconds; it raises instead.
     function.disable_compile()
     return function, bool(function.stats.cache_hits)
-
-
-@contextmanager
-def _straight_lines_vectorised() -> Iterator[None]:
-    """Let LLVM put equal operations of a loop's body into vectors.
-
-    Numba's default is not to. A kernel's bodies are long, and of similar lines, one for
-    each coordinate; ADBench's bundle adjustment takes a quarter less time with this.
-    """
-    before = _CONFIG.SLP_VECTORIZE
-    _CONFIG.SLP_VECTORIZE = True
-    try:
-        yield
-    finally:
-        _CONFIG.SLP_VECTORIZE = before
 
 
 def machine_code(function: Any) -> MachineCode:
