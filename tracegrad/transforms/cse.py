@@ -27,8 +27,7 @@ def cse(graph: Graph) -> Graph:
 def is_read_back(type_: Type) -> bool:
     """Whether the forward sweep reads what it keeps of such a type for its mirror.
 
-    Positions it doesn't: where they are out of bounds is tested for the whole of what
-    is kept, of which a loop has only written some.
+    Only arrays of floats: positions are few, and computed where they are used.
     """
     return isinstance(type_, ArrayType) and bool(type_.ndim) and type_.differentiable
 
