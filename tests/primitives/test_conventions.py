@@ -160,3 +160,12 @@ def test_empty_arrays():
         "cumsum": {"axis": 1, "reverse": False},
     }.items():
         assert np.shape(gradient(name, empty, **params)) == (0, 3)
+
+
+def test_a_decomposition_without_full_rank_has_no_derivative_and_raises_nothing():
+    x = np.array([[1.0, 2.0], [0.0, 0.0]])
+    recorded = record(lambda v: TABLE["qr"](v), x)
+    assert np.all(np.isfinite(np.concatenate(recorded(x))))
+    eye = np.eye(2)
+    assert np.any(np.isnan(pullback(recorded, [eye, eye])(x)))
+    assert np.any(np.isnan(pushforward(recorded, [eye])(x)))

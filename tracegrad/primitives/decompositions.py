@@ -148,9 +148,15 @@ def _require_tall(a: Any) -> None:
         )
 
 
-def _over(right: Any, upper: Any) -> Any:
-    """``right @ inv(upper)``."""
-    return swap(solve(swap(upper), swap(right)))
+def _over(right: Any, triangular: Any) -> Any:
+    """``right @ inv(triangular)``, nan where that has no inverse.
+
+    The decomposition exists for every matrix: what lacks is its derivative, so nothing
+    may raise here.
+    """
+    pivots = _rows(_diagonal(triangular), triangular)
+    marked = select(equal(pivots, 0.0), filled(triangular, np.nan, ()), triangular)
+    return swap(solve(swap(marked), swap(right)))
 
 
 def _qr_jvp(primals: Any, tangents: Any, outs: Any) -> Any:
@@ -183,7 +189,7 @@ qr = general(
     lower=Library("qr"),
     operands="float",
     samples=(Sample(((4, 3),)), Sample(((2, 3, 3),))),
-    kink="the derivative needs full rank, and no more columns than rows",
+    kink="without full rank nan; no derivative with more columns than rows",
 )
 
 # --- singular values ---------------------------------------------------------------
