@@ -539,6 +539,24 @@ def test_derivatives_share_a_reciprocal_and_quotients_stay_what_they_are():
     assert "zero_safe_div" in names(reciprocals(staged(alone, "f1", "f")))
 
 
+def test_a_derivative_by_a_divisor_is_made_of_that_by_its_dividend():
+    def program(x, c):
+        u = x[0] / c
+        z_bar = cmp.zero_safe_mul(x[1], u / c)
+        return cmp.zero_safe_div(x[1], c) + z_bar, u
+
+    def passes(graph):
+        return dce(reciprocals(graph))
+
+    graph = staged(program, "f1", "f")
+    left = names(same_values(passes, graph, rng.normal(size=3), 0.7))
+    assert left.count("divide") == 1  # the user's own
+    assert left.count("zero_safe_div") == left.count("zero_safe_mul") == 1
+    for x in ([0.0, 0.0], [1.0, 0.0], [np.inf, 0.0]):  # what is zero stays it
+        with np.errstate(divide="ignore", invalid="ignore"):
+            same_values(passes, graph, np.array(x), 0.0)
+
+
 def inner_body(graph):
     """The names in the last loop's body."""
     *_, found = (e for e in graph.walk() if e.primitive is for_)

@@ -8,6 +8,11 @@ zeros.
 
     x_bar = zero_safe(u_bar / z);  y_bar = zero_safe(v_bar / z)
     ->  r = 1 / z;  x_bar = zero_safe(u_bar * r);  y_bar = zero_safe(v_bar * r)
+
+The derivative by the divisor is one by the dividend times the quotient, which is there:
+
+    x_bar = zero_safe(u_bar / z);  z_bar = zero_safe(u_bar * (u / z)), u = x / z
+    ->  x_bar = zero_safe(u_bar / z);  z_bar = zero_safe(x_bar * u)
 """
 
 from __future__ import annotations
@@ -15,12 +20,15 @@ from __future__ import annotations
 from tracegrad.ir.graph import Equation, Graph, Literal, Operand, Value, users
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.identities import made_by
 from tracegrad.transforms.regions import clone, regions_in
 
 
 def reciprocals(graph: Graph) -> Graph:
     """The graph with one division for all derivatives that share a divisor."""
     copy = clone(graph)
+    for region in list(regions_in(copy)):
+        _through_dividends(region)
     used = users(copy)
     returned = {x for region in regions_in(copy) for x in region.results}
     for region in list(regions_in(copy)):
@@ -34,11 +42,44 @@ def reciprocals(graph: Graph) -> Graph:
     return copy
 
 
+def _through_dividends(region: Graph) -> None:
+    """Make derivatives by divisors of those by dividends, where both are here."""
+    numbers = [e for e in region.equations if _of_numbers(e)]
+    by_dividend = {e.inputs: e for e in numbers if e.primitive is cmp.zero_safe_div}
+    for equation in numbers:
+        over = _over(equation)
+        if over is None or over.outputs[0].graph is not region:
+            continue
+        quotient, divisor = over.inputs
+        found = by_dividend.get((equation.inputs[0], divisor))
+        if found is not None:
+            equation.inputs = (found.outputs[0], quotient)
+            _before(region.equations, found, equation)
+
+
+def _of_numbers(equation: Equation) -> bool:
+    return not any(x.type.ndim for x in equation.inputs)
+
+
+def _over(equation: Equation) -> Equation | None:
+    """The division that makes the partial that a derivative is multiplied by."""
+    if equation.primitive is not cmp.zero_safe_mul:
+        return None
+    return made_by(equation.inputs[1], ew.divide)
+
+
+def _before(equations: list[Equation], first: Equation, second: Equation) -> None:
+    """Have one equation come before another, whose operands it shares."""
+    if equations.index(first) > equations.index(second):
+        equations.remove(first)
+        equations.insert(equations.index(second), first)
+
+
 def _is_derivative(
     equation: Equation, used: dict[Value, list[Equation]], returned: set[Operand]
 ) -> bool:
     """Whether it divides numbers for a derivative alone."""
-    if any(x.type.ndim for x in equation.inputs):
+    if not _of_numbers(equation):
         return False
     if equation.primitive is cmp.zero_safe_div:
         return True
@@ -47,9 +88,10 @@ def _is_derivative(
         equation.primitive is ew.divide
         and made is not None
         and made not in returned
+        and made in used
         and all(
             user.primitive is cmp.zero_safe_mul and user.inputs[0] is not made
-            for user in used.get(made, [])
+            for user in used[made]
         )
     )
 
