@@ -260,12 +260,11 @@ graph lu_vjp(A: float64[A.shape[0], A.shape[0]], out_bar: float64[]) {
       }
       t33 = load A_bar i_3 k_2
       t34 = subtract t33 t24
-      t35 = multiply t23 t19
-      t36 = zero_safe_mul t34 t19
-      t37 = zero_safe_mul t34 t35
-      store A_bar t36 i_3 k_2
-      t38 = subtract t22 t37
-      return t38
+      t35 = zero_safe_mul t34 t19
+      t36 = zero_safe_mul t35 t23
+      store A_bar t35 i_3 k_2
+      t37 = subtract t22 t36
+      return t37
     }
     accumulate A_bar t20 k_2 k_2
     return

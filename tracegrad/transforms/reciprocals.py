@@ -1,10 +1,10 @@
 """Reciprocals: what derivatives divide by the same number is divided once.
 
 Each derivative of a quotient divides by its divisor, and a division takes as long as
-ten products. Where derivatives in one place share a divisor they multiply by its
-reciprocal, which may change their last bit. The user's own divisions stay what they
-are: a partial derivative is told from those by where it goes, into a product that keeps
-zeros.
+ten products. Where derivatives in one place share a divisor, or a loop doesn't change
+it, they multiply by its reciprocal, which may change their last bit. The user's own
+divisions stay what they are: a partial derivative is told from those by where it goes,
+into a product that keeps zeros.
 
     x_bar = zero_safe(u_bar / z);  y_bar = zero_safe(v_bar / z)
     ->  r = 1 / z;  x_bar = zero_safe(u_bar * r);  y_bar = zero_safe(v_bar * r)
@@ -21,7 +21,7 @@ from tracegrad.ir.graph import Equation, Graph, Literal, Operand, Value, users
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import made_by
-from tracegrad.transforms.regions import clone, regions_in
+from tracegrad.transforms.regions import body_of, clone, is_loop, regions_in
 
 
 def reciprocals(graph: Graph) -> Graph:
@@ -30,6 +30,7 @@ def reciprocals(graph: Graph) -> Graph:
     for region in list(regions_in(copy)):
         _through_dividends(region)
     used = users(copy)
+    bodies = {id(body_of(e)) for e in copy.walk() if is_loop(e)}
     returned = {x for region in regions_in(copy) for x in region.results}
     for region in list(regions_in(copy)):
         quotients: dict[Operand, list[Equation]] = {}
@@ -37,7 +38,7 @@ def reciprocals(graph: Graph) -> Graph:
             if _is_derivative(equation, used, returned):
                 quotients.setdefault(equation.inputs[1], []).append(equation)
         for divisor, found in quotients.items():
-            if len(found) > 1:
+            if len(found) > 1 or (id(region) in bodies and _is_around(divisor, region)):
                 _share(region, divisor, found)
     return copy
 
@@ -55,6 +56,11 @@ def _through_dividends(region: Graph) -> None:
         if found is not None:
             equation.inputs = (found.outputs[0], quotient)
             _before(region.equations, found, equation)
+
+
+def _is_around(operand: Operand, region: Graph) -> bool:
+    """Whether an operand comes from around a region."""
+    return isinstance(operand, Value) and operand.graph is not region
 
 
 def _of_numbers(equation: Equation) -> bool:
