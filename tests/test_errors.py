@@ -477,6 +477,9 @@ def test_scipy_function_without_a_rule():
 def test_array_attribute_that_is_not_supported():
     text = message(TracingError, grad(lambda x: x.strides[0] * x[0]), X)
     assert "'strides' is not supported" in text
+    text = message(TracingError, grad(lambda x: getattr(x, "strides", (8,))[0]), X)
+    assert "'strides' is not supported" in text
+    assert "test_errors.py" in text
 
 
 def test_errors_in_callees_name_the_callees_line():

@@ -290,6 +290,25 @@ def kinds(x):
     return x[0] + sum(2.0**k for k, c in enumerate(checks) if c)
 
 
+def attributes_by_name(x):
+    checks = [
+        *(hasattr(x, "shape"), hasattr(x, "strides"), hasattr(x, "width")),
+        *(hasattr(x[0], "shape"), hasattr(x[0], "__len__")),
+        *(hasattr(float(x[0]), "shape"), hasattr(x.shape[0], "shape")),
+        hasattr(Model(x), "doubled"),
+        getattr(float(x[0]), "ndim", 7) == 7,
+        getattr(x, "width", None) is None,
+        *(x.__class__ is np.ndarray, float(x[0]).__class__ is float),
+        *(np.isscalar(x), np.isscalar(x[0]), np.isrealobj(x), np.iscomplexobj(x)),
+    ]
+    name, other = "T", "doubled"
+    return (
+        getattr(x, name)[0]
+        + getattr(Model(x), other)[1]
+        + sum(2.0**k for k, c in enumerate(checks) if c)
+    )
+
+
 def texts(x):
     name = f"w{x.shape[0]:02d}"
     parts = {"w03": x[0]}
@@ -368,6 +387,7 @@ CORPUS = [
     lists,
     built_ins,
     kinds,
+    attributes_by_name,
     texts,
     nested_results,
     imports,

@@ -32,7 +32,7 @@ from tracegrad.traces.iteration import (
     marked,
     steps_of,
 )
-from tracegrad.traces.methods import attribute as get_attribute
+from tracegrad.traces.objects import get_attribute
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
@@ -193,7 +193,7 @@ def _ndindex(machine: Machine, *shape: Any) -> Any:
 
 
 def _ndenumerate(machine: Machine, array: Any) -> Any:
-    flat = get_attribute(machine.memory, array, "flat")
+    flat = get_attribute(array, "flat", machine)
     cells = Cells(machine.memory, tuple(array.shape))
     return Paired(machine.memory, (cells, Rows(machine.memory, flat)))
 
@@ -224,6 +224,13 @@ def _type(machine: Machine, value: Any, *rest: Any) -> Any:
     return type(example(value) if isinstance(value, Tracer) else value, *rest)
 
 
+def _of_example(native: Function) -> Function:
+    """A function that asks what kind of thing a value is."""
+    return lambda machine, value: native(
+        example(value) if isinstance(value, Tracer) else value
+    )
+
+
 def _print(machine: Machine, *values: Any, **options: Any) -> None:
     if any(isinstance(value, Tracer) for value in values):
         raise TracingError(
@@ -243,11 +250,20 @@ def _print(machine: Machine, *values: Any, **options: Any) -> None:
 
 def _getattr(machine: Machine, value: Any, name: str, *default: Any) -> Any:
     try:
-        return machine.outside.attribute(machine.builder, value, name)
+        if isinstance(value, Tracer):
+            getattr(example(value), name)  # a number has no shape, whatever ours has
+        return get_attribute(value, name, machine)
     except AttributeError:
         if default:
             return default[0]
         raise
+
+
+def _hasattr(machine: Machine, value: Any, name: str) -> bool:
+    if isinstance(value, Tracer):
+        return hasattr(example(value), name)
+    absent = object()
+    return _getattr(machine, value, name, absent) is not absent
 
 
 def _setattr(machine: Machine, value: Any, name: str, content: Any) -> None:
@@ -273,6 +289,7 @@ ALWAYS: dict[Any, Function] = {
     max: _extreme(ew.maximum, np.max, max),
     np.fromiter: _fromiter,
     getattr: _getattr,
+    hasattr: _hasattr,
     setattr: _setattr,
     checkpoint: lambda machine, steps, snapshots: marked(
         machine.memory, steps, snapshots
@@ -300,5 +317,6 @@ ON_TRACERS: dict[Any, Function] = {
     divmod: lambda machine, a, b: (a // b, a % b),
     isinstance: _isinstance,
     type: _type,
+    **{f: _of_example(f) for f in (np.isscalar, np.isrealobj, np.iscomplexobj)},
 }
 """Asked when an argument is traced, holds something traced, or is from outside."""

@@ -64,7 +64,7 @@ def _name(node: ast.Name, frame: Frame) -> Any:
 def _attribute(node: ast.Attribute, frame: Frame) -> Any:
     value = evaluate(node.value, frame)
     frame.at(node.end_lineno or node.lineno)
-    return get_attribute(value, frame.mangled(node.attr), frame)
+    return get_attribute(value, frame.mangled(node.attr), frame.machine)
 
 
 def _subscript(node: ast.Subscript, frame: Frame) -> Any:

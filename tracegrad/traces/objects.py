@@ -20,7 +20,7 @@ from tracegrad.traces import methods, stores
 from tracegrad.traces.indices import UnknownLength, get, is_basic
 from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
-from tracegrad.traces.scope import Frame, Machine, name_value
+from tracegrad.traces.scope import Frame, Machine, example, name_value
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.sliced import Put, gathered, holds_stretch, store, stretch
 from tracegrad.traces.slots import is_number
@@ -29,25 +29,27 @@ from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View, snapshots, viewed
 
 
-def get_attribute(value: Any, name: str, frame: Frame) -> Any:
+def get_attribute(value: Any, name: str, machine: Machine) -> Any:
     """``value.name``; a property of the user's is interpreted."""
-    machine = frame.machine
     if isinstance(value, Tracer):
-        return _array_attribute(value, name, frame)
+        return _array_attribute(value, name, machine)
     getter = _property(value, name)
     if getter is not None:
         return machine.call(getter, value)
     return machine.outside.attribute(machine.builder, value, name)
 
 
-def _array_attribute(value: Tracer, name: str, frame: Frame) -> Any:
+def _array_attribute(value: Tracer, name: str, machine: Machine) -> Any:
+    if name == "__class__":
+        return type(example(value))
     try:
-        return methods.attribute(frame.machine.memory, value, name)
+        return methods.attribute(machine.memory, value, name)
     except AttributeError:
         if not hasattr(np.ndarray, name):
             raise
-        raise frame.refused(
+        raise TracingError(
             f"the array attribute {name!r} is not supported in traced code.",
+            machine.builder.location,
             "Use a function of np that tracegrad knows.",
         ) from None
 
