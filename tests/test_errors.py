@@ -536,6 +536,48 @@ def test_every_transformation_names_the_argument():
         hvp(lambda x: 2.0 * x)(1, 1.0)
 
 
+# --- in classes of the user's ------------------------------------------------------
+
+
+class Spectrum:
+    def __init__(self, values):
+        self.values = values
+
+    def __matmul__(self, other):
+        return np.sum(np.fft.fft(self.values) * other.values)
+
+    def __abs__(self):
+        return np.unique(self.values)
+
+    def __setitem__(self, k, value):
+        STATE["log"] = [k, value]
+
+
+def multiplies(x):
+    return Spectrum(x) @ Spectrum(x)
+
+
+def measures(x):
+    return abs(Spectrum(x))
+
+
+def assigns(x):
+    Spectrum(x)[0] = x[1]
+    return x[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "method", "line"),
+    [
+        (multiplies, "__matmul__", "return np.sum(np.fft.fft(self.values)"),
+        (measures, "__abs__", "return np.unique(self.values)"),
+        (assigns, "__setitem__", 'STATE["log"] = [k, value]'),
+    ],
+)
+def test_errors_in_special_methods_name_their_line(program, method, line):
+    assert located(message(TracingError, grad(program), X), method, line)
+
+
 # --- what Python says of stand-ins -------------------------------------------------
 
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.programs import branches, jumps, scalars, sequences
+from tests.programs import branches, jumps, objects, scalars, sequences
 from tests.programs.record import programs_in
 from tests.traces.running import rerun, traced
 from tests.traces.staged import agrees, holds_again
 from tracegrad import jit
 from tracegrad.primitives.control import for_
 
-PROGRAMS = programs_in(scalars, branches, jumps, sequences)
+PROGRAMS = programs_in(scalars, branches, jumps, objects, sequences)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)

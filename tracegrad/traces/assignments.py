@@ -17,7 +17,8 @@ from tracegrad.traces.objects import (
     update_array,
     update_item,
 )
-from tracegrad.traces.operators import BINARY, IN_PLACE
+from tracegrad.traces.operators import IN_PLACE
+from tracegrad.traces.protocols import binary, own_method
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import static_key
 from tracegrad.traces.tracer import Tracer
@@ -93,7 +94,12 @@ def _updated(
     machine = frame.machine
     if update_array(before, type(kind), value, machine):
         return before
-    if hasattr(before, IN_PLACE[type(kind)]):
+    method = own_method(before, IN_PLACE[type(kind)])
+    if method is not None:
+        after = machine.call(method, before, value)
+        if after is not NotImplemented:
+            return after
+    elif hasattr(before, IN_PLACE[type(kind)]):
         machine.outside.refuse_write(machine.builder, before, "changing in place")
         if not isinstance(before, np.ndarray):
             machine.memory.refuse_change(before, "changing in place")
@@ -102,7 +108,7 @@ def _updated(
         if after is not NotImplemented:
             return after
     check_divisor(machine.memory, type(kind), before, value)
-    return BINARY[type(kind)](before, value)
+    return binary(machine, type(kind), before, value)
 
 
 def delete(statement: ast.Delete, frame: Frame) -> None:
@@ -113,10 +119,14 @@ def delete(statement: ast.Delete, frame: Frame) -> None:
             case ast.Name(id=name):
                 frame.delete(frame.mangled(name))
             case ast.Subscript(value=node, slice=index):
-                owner = evaluate(node, frame)
+                owner, key = evaluate(node, frame), evaluate(index, frame)
+                method = own_method(owner, "__delitem__")
+                if method is not None:
+                    machine.call(method, owner, key)
+                    continue
                 machine.outside.refuse_write(machine.builder, owner, "del")
                 machine.memory.refuse_change(owner, "del")
-                del owner[static_key(evaluate(index, frame))]
+                del owner[static_key(key)]
             case ast.Attribute(value=node, attr=name):
                 owner = evaluate(node, frame)
                 machine.outside.refuse_write(machine.builder, owner, "del")

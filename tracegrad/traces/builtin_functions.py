@@ -33,6 +33,7 @@ from tracegrad.traces.iteration import (
     steps_of,
 )
 from tracegrad.traces.objects import get_attribute
+from tracegrad.traces.protocols import total
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
@@ -113,7 +114,7 @@ def _larger(primitive: Any, a: Any, b: Any) -> Any:
 def _sum(machine: Machine, values: Any, start: Any = 0) -> Any:
     if isinstance(values, Tracer):
         return start + numpy_table.lookup(np.sum)(values, axis=0)
-    return sum(items(machine, values), start)
+    return total(machine, list(items(machine, values)), start)
 
 
 def _quantifier(reduction: Any, both: Any, native: Function) -> Function:
@@ -288,6 +289,7 @@ ALWAYS: dict[Any, Function] = {
     min: _extreme(ew.minimum, np.min, min),
     max: _extreme(ew.maximum, np.max, max),
     np.fromiter: _fromiter,
+    sum: _sum,
     getattr: _getattr,
     hasattr: _hasattr,
     setattr: _setattr,
@@ -304,7 +306,6 @@ ON_TRACERS: dict[Any, Function] = {
     int: _int,
     bool: _bool,
     round: _round,
-    sum: _sum,
     sorted: _sorted,
     zip: _zip,
     enumerate: _enumerate,

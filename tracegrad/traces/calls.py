@@ -26,6 +26,7 @@ from tracegrad.traces.exits import VALUE, Signal
 from tracegrad.traces.finder import FunctionSource, find
 from tracegrad.traces.iteration import UNROLL_LIMIT, Steps
 from tracegrad.traces.outside import Place, is_trusted, module_of
+from tracegrad.traces.protocols import conversion, lookup
 from tracegrad.traces.rewritten import rewriter
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
@@ -74,7 +75,7 @@ def call(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
         return _construct(machine, function, args, kwargs)
     if isinstance(function, (BuiltinMethodType, np.ufunc)):
         return _native(machine, function, args, kwargs)
-    method = _lookup(type(function), "__call__")
+    method = lookup(type(function), "__call__")
     if isinstance(method, FunctionType) and not is_trusted(type(function)):
         return call(machine, method, (function, *args), kwargs)
     return _native(machine, function, args, kwargs)
@@ -266,8 +267,8 @@ def _range(machine: Machine, name: str, *bounds: Any) -> range:
 
 def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
     """A new object; a constructor of the user's is interpreted."""
-    init = _lookup(kind, "__init__")
-    plain = type(kind) is type and _lookup(kind, "__new__") is object.__new__
+    init = lookup(kind, "__init__")
+    plain = type(kind) is type and lookup(kind, "__new__") is object.__new__
     if not plain or not isinstance(init, FunctionType) or is_trusted(kind):
         return _native(machine, kind, args, kwargs)
     instance: Any = object.__new__(kind)
@@ -276,16 +277,14 @@ def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
     return instance
 
 
-def _lookup(kind: type, name: str) -> Any:
-    """What a class, or one it inherits from, has under a name."""
-    return next((vars(k)[name] for k in kind.__mro__ if name in vars(k)), None)
-
-
 # --- everything else ---------------------------------------------------------------
 
 
 def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
+    method = conversion(function, args)
+    if method is not None:
+        return call(machine, method, args, kwargs)
     handler = _handler(ALWAYS, function)
     unsized = first_unsized((args, kwargs))
     if handler is not None and unsized is None:

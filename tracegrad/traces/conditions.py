@@ -7,6 +7,7 @@ from typing import Any
 from tracegrad.errors import ControlFlowError
 from tracegrad.ir.graph import Literal
 from tracegrad.traces.checks import negated
+from tracegrad.traces.protocols import truth_of
 from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import snapshot
@@ -18,6 +19,7 @@ def condition(frame: Frame, value: Any, construct: str) -> Any:
     Raises:
         ControlFlowError: for an array.
     """
+    value = truth_of(frame.machine, value)
     if not isinstance(value, Tracer):
         return bool(value)
     value = snapshot(value)

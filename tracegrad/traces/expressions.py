@@ -28,7 +28,7 @@ from tracegrad.traces.objects import (
     set_item,
     unpack,
 )
-from tracegrad.traces.operators import BINARY, COMPARE, UNARY
+from tracegrad.traces.protocols import binary, compare, own_method, unary
 from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.slots import is_number
@@ -87,7 +87,7 @@ def _binary(node: ast.BinOp, frame: Frame) -> Any:
     frame.at(node.lineno)
     check_divisor(frame.machine.memory, type(node.op), left, right)
     try:
-        result = BINARY[type(node.op)](left, right)
+        result = binary(frame.machine, type(node.op), left, right)
     except TypeError:
         _refuse_complex((left, right), frame)
         raise
@@ -114,7 +114,7 @@ def _unary(node: ast.UnaryOp, frame: Frame) -> Any:
     if isinstance(node.op, ast.Not):
         test = condition(frame, value, "'not'")
         return opposite(test) if isinstance(test, Tracer) else not test
-    return fresh(UNARY[type(node.op)](value), node, frame)
+    return fresh(unary(frame.machine, type(node.op), value), node, frame)
 
 
 def _compare(node: ast.Compare, frame: Frame) -> Any:
@@ -144,11 +144,14 @@ def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
         if isinstance(found, Tracer):
             return found if isinstance(kind, ast.In) else opposite(found)
         return found if isinstance(kind, ast.In) else not found
-    return COMPARE[type(kind)](left, right)
+    return compare(frame.machine, type(kind), left, right)
 
 
 def _member(value: Any, container: Any, frame: Frame) -> Any:
     """Whether a value is in a container; decided at run time if it must be."""
+    method = own_method(container, "__contains__")
+    if method is not None:
+        return condition(frame, frame.machine.call(method, container, value), "'in'")
     value = static_key(value)
     parts = list(container) if isinstance(container, _CONTAINERS) else []
     if not isinstance(value, Tracer) and not any(isinstance(p, Tracer) for p in parts):

@@ -8,7 +8,6 @@ written as ``indices`` and ``stores`` say.
 from __future__ import annotations
 
 import ast
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from tracegrad.traces import methods, stores
 from tracegrad.traces.indices import UnknownLength, get, is_basic
 from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
+from tracegrad.traces.protocols import own_method
 from tracegrad.traces.scope import Frame, Machine, example, name_value
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.sliced import Put, gathered, holds_stretch, store, stretch
@@ -85,8 +85,8 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
             return gathered(array, index, machine.memory, _of_array)
     if isinstance(value, np.ndarray) and has_tracer(index):
         value = _as_tracer(value, machine)
-    getter = getattr(type(value), "__getitem__", None)
-    if isinstance(getter, FunctionType) and not isinstance(value, Tracer):
+    getter = own_method(value, "__getitem__")
+    if getter is not None:
         return machine.call(getter, value, index)
     if isinstance(value, Tracer):
         return _part_of(value, index, machine.memory)
@@ -195,6 +195,10 @@ def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
     """
     machine = frame.machine
     memory = machine.memory
+    setter = own_method(container, "__setitem__")
+    if setter is not None:
+        machine.call(setter, container, index, value)
+        return
     if isinstance(value, (list, tuple)) and has_tracer(value):
         value = _as_item(container, value)
     if isinstance(container, (Tracer, np.ndarray)):
