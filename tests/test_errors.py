@@ -1,8 +1,10 @@
 """Every error says what happened, at which of the user's lines, and what to do."""
 
+import math
 import re
 from functools import partial
 
+import numba
 import numpy as np
 import pytest
 
@@ -596,6 +598,12 @@ def halved(x):
         (lambda x: halved(x[0]), "recursion"),
         (lambda x: {1: 2}[x.astype(int)[0]], "dict"),
         (lambda x: x[0] in "abc", "'in'"),
+        (lambda x: complex(x[0], x[1]).real, "complex numbers"),
+        (lambda x: max((x[0], 1), (x[1], 2))[0], "max() needs to know"),
+        (lambda x: max([x], key=np.sum)[0], "max() with a traced key"),
+        (lambda x: math.nextafter(x[0], 2.0) or x[0], "math.nextafter has no"),
+        (lambda x: [1.0, 2.0].index(x[0]), "index() needs to know"),
+        (lambda x: numba.typed.List([x[0], x[1]])[0], "typed list"),
     ],
 )
 def test_what_python_says_of_stand_ins_is_refused_at_its_line(function, reason):

@@ -290,6 +290,17 @@ def kinds(x):
     return x[0] + sum(2.0**k for k, c in enumerate(checks) if c)
 
 
+def chosen_by_key(x):
+    return (
+        max(x, key=abs)
+        + 2.0 * min(x[0], 1.0, x[1], key=lambda v: v * v if v < 0 else v)
+        + 4.0 * max(range(3), key=lambda k: -abs(x[k]))
+        + 8.0 * x[max([2, 0, 1], key=lambda k: k % 2)]
+        + 16.0 * max([x[0], x[1]], default=0.0)
+        + min([], default=x[0])
+    )
+
+
 def attributes_by_name(x):
     checks = [
         *(hasattr(x, "shape"), hasattr(x, "strides"), hasattr(x, "width")),
@@ -387,6 +398,7 @@ CORPUS = [
     lists,
     built_ins,
     kinds,
+    chosen_by_key,
     attributes_by_name,
     texts,
     nested_results,

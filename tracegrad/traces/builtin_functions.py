@@ -7,7 +7,7 @@ traced, or holds something traced, or came from outside.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -19,6 +19,7 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
+from tracegrad.traces.escapes import complex_refused
 from tracegrad.traces.iteration import (
     Backward,
     Cells,
@@ -36,6 +37,7 @@ from tracegrad.traces.objects import get_attribute
 from tracegrad.traces.protocols import total
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
+from tracegrad.traces.slots import is_number
 from tracegrad.traces.tracer import Tracer, convert, size_tracer
 from tracegrad.traces.unsized import Unsized
 
@@ -72,6 +74,10 @@ def _bool(machine: Machine, value: Any = False) -> Any:
     return value if value.type.dtype == "bool" else value != 0
 
 
+def _complex(machine: Machine, *parts: Any) -> Any:
+    raise complex_refused(machine.builder.location)
+
+
 def _round(machine: Machine, value: Any, ndigits: Any = None) -> Any:
     if not isinstance(value, Tracer) or value.type.dtype in INTEGERS:
         return value if isinstance(value, Tracer) else round(value, ndigits)
@@ -86,16 +92,43 @@ def _is_size(value: Tracer) -> bool:
 
 
 def _extreme(primitive: Any, reduction: Any, native: Function) -> Function:
-    def extreme(machine: Machine, *values: Any, **options: Any) -> Any:
+    def extreme(machine: Machine, *values: Any, key: Any = None, **options: Any) -> Any:
         if len(values) == 1:
-            if isinstance(values[0], Tracer) and values[0].ndim == 1 and not options:
+            plain = key is None and not options
+            if plain and isinstance(values[0], Tracer) and values[0].ndim == 1:
                 return numpy_table.lookup(reduction)(values[0])
             values = tuple(items(machine, values[0]))
-        if options or not any(isinstance(v, Tracer) for v in values):
+        if key is not None and values:
+            keys = [machine.call(key, value) for value in values]
+            return _by_key(machine, native, values, keys)
+        if not any(isinstance(v, Tracer) for v in values):
             return native(values, **options)
         return reduce(lambda a, b: _larger(primitive, a, b), values)
 
     return extreme
+
+
+def _by_key(
+    machine: Machine, native: Function, values: Sequence[Any], keys: Sequence[Any]
+) -> Any:
+    """The first of the values with the largest or smallest key."""
+    if not any(isinstance(key, Tracer) for key in keys):
+        return values[native(range(len(keys)), key=keys.__getitem__)]
+    if not all(map(is_number, (*values, *keys))):
+        raise TracingError(
+            f"{native.__name__}() with a traced key chooses among objects.",
+            machine.builder.location,
+            "Let it choose among numbers, or write if statements.",
+        )
+    beats = cmp.greater if native is max else cmp.less
+    best, best_key = values[0], keys[0]
+    for value, key in zip(values[1:], keys[1:], strict=True):
+        better = beats(key, best_key)
+        best, best_key = (
+            _weak_if(cmp.select(better, new, old), new, old)
+            for new, old in ((value, best), (key, best_key))
+        )
+    return best
 
 
 def _larger(primitive: Any, a: Any, b: Any) -> Any:
@@ -105,6 +138,11 @@ def _larger(primitive: Any, a: Any, b: Any) -> Any:
     result = primitive(a, b)
     if isinstance(b, Tracer) and b.type.differentiable:
         result = cmp.select(cmp.isnan(b), a, result)
+    return _weak_if(result, a, b)
+
+
+def _weak_if(result: Any, a: Any, b: Any) -> Any:
+    """A result as a Python number, if it is made of Python's numbers."""
     weak = all(not isinstance(x, Tracer) or x.weak for x in (a, b))
     if isinstance(result, Tracer):
         return Tracer(result.builder, result.operand, weak)
@@ -305,6 +343,7 @@ ON_TRACERS: dict[Any, Function] = {
     float: _float,
     int: _int,
     bool: _bool,
+    complex: _complex,
     round: _round,
     sorted: _sorted,
     zip: _zip,

@@ -19,6 +19,7 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
+from tracegrad.numpy_api.table import name_of
 from tracegrad.traces import masked, methods, programs
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
@@ -31,7 +32,7 @@ from tracegrad.traces.rewritten import rewriter
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
-from tracegrad.traces.tracer import Tracer, convert, lift
+from tracegrad.traces.tracer import Tracer, ValueNeeded, convert, lift
 from tracegrad.traces.unsized import first_unsized
 
 _LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -282,6 +283,13 @@ def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
 
 def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
+    try:
+        return _applied(machine, function, args, kwargs)
+    except ValueNeeded as error:
+        raise error.by(name_of(function)) from None
+
+
+def _applied(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     method = conversion(function, args)
     if method is not None:
         return call(machine, method, args, kwargs)

@@ -26,6 +26,15 @@ class OperandError(TracingError, TypeError):
     """An operation that Python doesn't have for what a traced value stands for."""
 
 
+def complex_refused(where: Location | None) -> TracingError:
+    """The error for numbers that a graph can't hold."""
+    return TracingError(
+        "complex numbers are not supported.",
+        where,
+        "Calculate with real and imaginary parts.",
+    )
+
+
 def explained(error: Exception, where: Location | None) -> TracingError | None:
     """The error to raise instead of one that is about stand-ins, if it is."""
     if isinstance(error, RecursionError):
@@ -40,6 +49,12 @@ def explained(error: Exception, where: Location | None) -> TracingError | None:
         return None
     if not _STAND_IN.search(text) and not any(part in text for part in _SPEAKS_OF_US):
         return None
+    if _innermost(error.__traceback__).startswith("numba."):
+        return TracingError(
+            "an object of Numba's (typed list, jitclass) can't hold a traced value.",
+            where,
+            "Use a list, a class of Python's or a NumPy array in its place.",
+        )
     kind = OperandError if isinstance(error, TypeError) else TracingError
     return kind(
         f"{_STAND_IN.sub('a traced value', text)}.",

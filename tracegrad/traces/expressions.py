@@ -19,6 +19,7 @@ from tracegrad.traces import stores
 from tracegrad.traces.branches import choose
 from tracegrad.traces.checks import check_divisor
 from tracegrad.traces.conditions import condition, opposite
+from tracegrad.traces.escapes import complex_refused
 from tracegrad.traces.finder import nested_code
 from tracegrad.traces.names import assigned
 from tracegrad.traces.objects import (
@@ -97,10 +98,7 @@ def _binary(node: ast.BinOp, frame: Frame) -> Any:
 def _refuse_complex(operands: tuple[Any, ...], frame: Frame) -> None:
     """Say of numbers that a graph can't hold that they are the matter."""
     if any(isinstance(x, Tracer) for x in operands) and any(map(is_complex, operands)):
-        raise frame.refused(
-            "complex numbers are not supported.",
-            "Calculate with real and imaginary parts.",
-        )
+        raise complex_refused(frame.machine.builder.location)
 
 
 def is_complex(x: Any) -> bool:

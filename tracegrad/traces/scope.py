@@ -342,13 +342,13 @@ def truth(frame: Frame, value: Any, construct: str) -> bool:
         return not size_equals(size, 0)
     try:
         return bool(value)
-    except ControlFlowError as error:
-        error.what = f"{construct} depends on a traced value."
-        error.todo = (
+    except ControlFlowError:
+        raise ControlFlowError(
+            f"{construct} depends on a traced value.",
+            frame.machine.builder.location,
             "Use np.where to choose between values (np.logical_and, np.logical_or to "
-            "combine conditions), or make the condition static."
-        )
-        raise error.located(frame.machine.builder.location) from None
+            "combine conditions), or make the condition static.",
+        ) from None
 
 
 def example(tracer: Tracer) -> Any:

@@ -92,6 +92,25 @@ def _is_weak(x: object) -> bool:
     return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
 
 
+class ValueNeeded(ControlFlowError):
+    """What isn't interpreted asks for the value of what is traced."""
+
+    def __init__(self, tracer: Tracer, what: str) -> None:
+        super().__init__(
+            f"{what} depends on a traced value.",
+            tracer.builder.location,
+            "Use np.where, or compute it from shapes and static values.",
+        )
+
+    def by(self, name: str) -> ControlFlowError:
+        """The error for a function that asked."""
+        return ControlFlowError(
+            f"{name}() needs to know a traced value.",
+            self.where,
+            "Use a function of np in its place, or call it outside.",
+        )
+
+
 class Tracer:
     """A value under construction; behaves like the array or number it stands for.
 
@@ -180,21 +199,13 @@ class Tracer:
     def __bool__(self) -> bool:
         decided = _decide(self.operand)
         if decided is None:
-            raise ControlFlowError(
-                "a branch depends on a traced value.",
-                self.builder.location,
-                "Use np.where, or compute the condition from shapes and static values.",
-            )
+            raise ValueNeeded(self, "a branch")
         return decided
 
     def __index__(self) -> int:
         size = dim_of(self.operand)
         if size is None:
-            raise ControlFlowError(
-                "Python needs a traced integer's value here.",
-                self.builder.location,
-                "Pass it as a static Python object, or derive it from a shape.",
-            )
+            raise ValueNeeded(self, "an integer that Python needs here")
         return self.builder.assumptions.concrete(size)
 
     __int__ = __index__
@@ -203,11 +214,7 @@ class Tracer:
         size = dim_of(self.operand)
         if size is not None:
             return float(self.builder.assumptions.concrete(size))
-        raise ControlFlowError(
-            "Python needs a traced number's value here (float()).",
-            self.builder.location,
-            "Keep it as an array expression; drop the float() call.",
-        )
+        raise ValueNeeded(self, "a number that Python needs here")
 
     def __repr__(self) -> str:
         name = self.operand.name if isinstance(self.operand, Value) else self.operand
