@@ -602,6 +602,8 @@ def halved(x):
         (lambda x: max((x[0], 1), (x[1], 2))[0], "max() needs to know"),
         (lambda x: max([x], key=np.sum)[0], "max() with a traced key"),
         (lambda x: math.nextafter(x[0], 2.0) or x[0], "math.nextafter has no"),
+        (lambda x: math.fsum(v for v in x), "Use sum()"),
+        (lambda x: math.fsum(x), "Use sum()"),
         (lambda x: [1.0, 2.0].index(x[0]), "index() needs to know"),
         (lambda x: numba.typed.List([x[0], x[1]])[0], "typed list"),
     ],

@@ -247,7 +247,6 @@ MATH: dict[Any, Callable[..., Any]] = {
     math.degrees: degrees,
     math.radians: radians,
     math.prod: prod,
-    math.fsum: sum_,
     math.isclose: _math_isclose,
     math.gamma: _real(gamma),
 }

@@ -7,7 +7,6 @@ has its default.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from tracegrad.numpy_api import (
     special,
     statistics,
 )
+from tracegrad.numpy_api.alternatives import instead
 from tracegrad.numpy_api.arguments import axes_of, rank_of
 from tracegrad.numpy_api.shapes import with_new_axes
 
@@ -197,7 +197,7 @@ def lookup(function: Any) -> Implementation:
     """The implementation of a function.
 
     Raises:
-        TracingError: if it has none, with the names that come closest.
+        TracingError: if it has none, with what to use instead.
     """
     found = find(function)
     if found is not None:
@@ -217,11 +217,19 @@ def name_of(function: Any) -> str:
 
 
 def _advice(function: Any) -> str:
+    name = name_of(function)
+    found = instead(name) or _twin(name)
+    rule = "ive the function around it a custom_vjp."
+    return f"{found} Or g{rule}" if found else f"G{rule}"
+
+
+def _twin(name: str) -> str | None:
+    """What NumPy has by the same name as ``scipy.linalg``."""
+    if not name.startswith(("scipy.linalg.", "scipy.special.", "numpy.linalg.")):
+        return None
     known = {name_of(f).rsplit(".", 1)[-1]: name_of(f) for f in FUNCTIONS}
-    name = name_of(function).rsplit(".", 1)[-1]
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
-    hint = f"Known: {', '.join(known[c] for c in close)}. " if close else ""
-    return f"{hint}Give the function around it a custom_vjp."
+    twin = known.get(name.rsplit(".", 1)[-1])
+    return f"Use {twin}." if twin else None
 
 
 # --- ufunc methods -----------------------------------------------------------------

@@ -19,6 +19,7 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
+from tracegrad.numpy_api.alternatives import ValueNeeded
 from tracegrad.numpy_api.table import name_of
 from tracegrad.traces import masked, methods, programs
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
@@ -32,7 +33,7 @@ from tracegrad.traces.rewritten import rewriter
 from tracegrad.traces.scope import Frame, Machine
 from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
-from tracegrad.traces.tracer import Tracer, ValueNeeded, convert, lift
+from tracegrad.traces.tracer import Tracer, convert, lift
 from tracegrad.traces.unsized import first_unsized
 
 _LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

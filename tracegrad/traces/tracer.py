@@ -17,7 +17,6 @@ from typing import Any, cast
 import numpy as np
 
 from tracegrad.errors import (
-    ControlFlowError,
     DTypeError,
     ShapeError,
     TracegradError,
@@ -46,6 +45,7 @@ from tracegrad.ir.types import (
 )
 from tracegrad.numpy_api import indexing
 from tracegrad.numpy_api import table as numpy_table
+from tracegrad.numpy_api.alternatives import ValueNeeded
 from tracegrad.numpy_api.booleans import logic_of
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
@@ -90,25 +90,6 @@ def _is_weak(x: object) -> bool:
     if isinstance(x, Tracer):
         return x.weak
     return isinstance(x, (bool, int, float)) and not isinstance(x, np.generic)
-
-
-class ValueNeeded(ControlFlowError):
-    """What isn't interpreted asks for the value of what is traced."""
-
-    def __init__(self, tracer: Tracer, what: str) -> None:
-        super().__init__(
-            f"{what} depends on a traced value.",
-            tracer.builder.location,
-            "Use np.where, or compute it from shapes and static values.",
-        )
-
-    def by(self, name: str) -> ControlFlowError:
-        """The error for a function that asked."""
-        return ControlFlowError(
-            f"{name}() needs to know a traced value.",
-            self.where,
-            "Use a function of np in its place, or call it outside.",
-        )
 
 
 class Tracer:
@@ -199,13 +180,15 @@ class Tracer:
     def __bool__(self) -> bool:
         decided = _decide(self.operand)
         if decided is None:
-            raise ValueNeeded(self, "a branch")
+            raise ValueNeeded(self.builder.location, "a branch")
         return decided
 
     def __index__(self) -> int:
         size = dim_of(self.operand)
         if size is None:
-            raise ValueNeeded(self, "an integer that Python needs here")
+            raise ValueNeeded(
+                self.builder.location, "an integer that Python needs here"
+            )
         return self.builder.assumptions.concrete(size)
 
     __int__ = __index__
@@ -214,7 +197,7 @@ class Tracer:
         size = dim_of(self.operand)
         if size is not None:
             return float(self.builder.assumptions.concrete(size))
-        raise ValueNeeded(self, "a number that Python needs here")
+        raise ValueNeeded(self.builder.location, "a number that Python needs here")
 
     def __repr__(self) -> str:
         name = self.operand.name if isinstance(self.operand, Value) else self.operand
