@@ -385,8 +385,8 @@ def defines_a_class(x):
 
 
 def matches(x):
-    match 3:
-        case 3:
+    match (x, 3):
+        case (_, 3):
             return x
 
 
@@ -421,7 +421,7 @@ def sorts(x):
         (logs, "from outside", 'STATE["log"].append(x)'),
         (sets_a_global, "global variable 'COUNT'", "COUNT = COUNT + 1"),
         (defines_a_class, "a class definition", "class Inner:"),
-        (matches, "a match statement", "match 3:"),
+        (matches, "a match statement", "match (x, 3):"),
         (generates, "generator", "return sum(values())"),
         (evaluates, "eval", 'return eval("x * 2.0")'),
         (draws, "random numbers", "return x * np.random.default_rng(0).normal()"),

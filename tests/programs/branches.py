@@ -1,5 +1,8 @@
 """Branches on values that are only known at run time."""
 
+import math
+from enum import Enum
+
 import numpy as np
 
 from tests.programs.record import count, positive, program, rate, scalar, vector
@@ -224,4 +227,49 @@ def function_made_in_a_branch(x):
                 return y * v
 
             s += scaled(s + 1.0)
+    return s
+
+
+class Rule(Enum):
+    FORWARD = 0
+    MIDPOINT = 1
+
+
+def slope(rule, v, h):
+    match rule:
+        case Rule.FORWARD | "forward":
+            return math.sin(v)
+        case Rule.MIDPOINT:
+            return math.sin(v + 0.5 * h * math.sin(v))
+        case None:
+            return 0.0
+        case float() | int() as scale if scale > 1:
+            return scale * v
+        case other:
+            raise ValueError(other)
+
+
+@program(vector)
+def matched_options(x):
+    s = 0.0
+    for v in x:
+        for rule in (*Rule, "forward", None, 3.0):
+            s += slope(rule, v, 0.1)
+    return s
+
+
+@program(vector, count)
+def matched_numbers(x, n):
+    s = 0.0
+    for i in range(n + 2):
+        for v in x:
+            match i % 3:
+                case 0:
+                    if v > 1.0:
+                        break
+                    s += v
+                case 1 | 2 as k if v > 0.0:
+                    s += k * v * v
+                case _:
+                    s -= v
     return s

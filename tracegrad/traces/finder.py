@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, TypeAlias
 
+from tracegrad.traces.patterns import with_branches
+
 FunctionNode: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Span: TypeAlias = tuple[int, int, int, int]  # line, column, end line, end column
 
@@ -179,7 +181,7 @@ def _parse(title: str, lines: tuple[str, ...], flags: int) -> _File | None:
         return None
     text = "".join(lines)
     try:
-        tree = ast.parse(text)
+        tree = with_branches(ast.parse(text))
         whole = compile(text, title, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError):  # not Python: a template, a shell cell
         return None

@@ -259,7 +259,10 @@ class Frame:
             raise NameError(f"name {name!r} is not defined") from None
 
     def store(self, name: str, value: Any) -> None:
-        """Bind a name; a nameless traced value is called after it."""
+        """Bind a name; a nameless traced value is called after it.
+
+        A name that no variable can have is one of ours.
+        """
         name_value(value, name)
         cell = self.cells.get(name)
         if cell is not None:
@@ -270,7 +273,7 @@ class Frame:
             if elsewhere or not self.machine.made(cell):
                 raise self._outlives("nonlocal", name)
             cell.cell_contents = value
-        elif self.parent is not None or name in self._local:
+        elif self.parent is not None or name in self._local or name[0] == "<":
             self.values[name] = value
         else:
             raise self._outlives("global", name)
@@ -306,13 +309,15 @@ class Frame:
 
 def name_value(value: Any, name: str) -> None:
     """Call a nameless traced value as the user does."""
+    if not name.isidentifier():
+        return
     if isinstance(value, View):
         if value.whole and value.base.name is None:
             value.base.name = name
         return
     if isinstance(value, Tracer) and isinstance(value.operand, Value):
         operand = value.operand
-        if operand.name is None and name.strip("_") and name.isidentifier():
+        if operand.name is None and name.strip("_"):
             operand.name = name
 
 

@@ -71,12 +71,16 @@ def execute(block: Sequence[ast.stmt], frame: Frame) -> Signal:
 
 
 def _refused(statement: ast.stmt, frame: Frame) -> TracegradError:
-    names = {ast.ClassDef: "a class definition", ast.Match: "a match statement"}
-    what = names.get(type(statement), f"{type(statement).__name__.lower()}")
-    return frame.refused(
-        f"{what} can't be traced.",
-        "Move it out of the traced function, or use if and elif.",
-    )
+    what = f"{type(statement).__name__.lower()}"
+    todo = "Move it out of the traced function."
+    if isinstance(statement, ast.ClassDef):
+        what, todo = "a class definition", "Define it outside the traced function."
+    if isinstance(statement, ast.Match):
+        what = "a match statement that takes a value apart"
+        todo = (
+            "Match literals, names and classes without arguments, or use if and elif."
+        )
+    return frame.refused(f"{what} can't be traced.", todo)
 
 
 def _expression(statement: ast.Expr, frame: Frame) -> None:
