@@ -251,6 +251,12 @@ def test_matmul_mismatch_names_both_operands():
     assert located(text, "predict", "return np.sum(X @ w)")
 
 
+@pytest.mark.parametrize("mode", ["compiled", "tape"])
+def test_iterators_that_are_too_short(mode):
+    with pytest.raises(ValueError, match="too short"):
+        tracegrad.grad(lambda x: np.fromiter((v for v in x), float, 9)[0], mode=mode)(X)
+
+
 def test_shape_errors_are_value_errors_as_in_numpy():
     with pytest.raises(ValueError, match="shape"):
         grad(lambda a, b: np.sum(a + b))(np.ones(3), np.ones(4))

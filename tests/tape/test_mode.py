@@ -56,6 +56,7 @@ PROGRAMS = {
     "indices": lambda x: np.sum(x[[0, 2, 0]] * np.array([1.0, 2.0, 3.0])) + x[-1] ** 3,
     "solve": lambda x: np.linalg.solve(np.diag(x) + np.ones((3, 3)), x).sum(),
     "select": lambda x: np.sum(np.where(x > 1.0, np.log(x), x**2)),
+    "generator": lambda x: np.fromiter((v * v for v in x), float, 2).prod(),
     "concatenate": lambda x: np.cumsum(np.concatenate([x, x[::-1] * 2.0]))[3],
 }
 

@@ -8,7 +8,8 @@ array([0. , 0.5, 1. ])
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,21 @@ def array(object: Any, dtype: Any = None, ndmin: int = 0) -> Any:
     shape = (1,) * missing + dims(made)
     axes = tuple(range(missing, ndmin))
     return structural.expand(made, shape=shape, axes=axes)
+
+
+def fromiter(iter: Iterable[Any], dtype: Any, count: int = -1) -> Any:
+    """An array of the numbers that an iterable gives."""
+    parts = list(iter if count < 0 else islice(iter, count))
+    if traced_in(parts) is None:
+        return np.fromiter(parts, dtype, count)
+    if len(parts) < count:
+        raise ValueError(
+            f"iterator too short: Expected {count} but iterator had only {len(parts)} "
+            "items."
+        )
+    if any(map(rank_of, parts)):
+        raise ValueError("setting an array element with a sequence.")
+    return array(parts, dtype)
 
 
 def _stacked(parts: Sequence[Any]) -> Any:
@@ -243,6 +259,7 @@ NUMPY: dict[Any, Callable[..., Any]] = {
     type(np.mgrid).__getitem__: grid,
     np.ndarray: zeros,
     np.array: array,
+    np.fromiter: fromiter,
     np.asarray: asarray,
     np.asanyarray: asarray,
     np.ascontiguousarray: asarray,

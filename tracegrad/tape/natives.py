@@ -30,7 +30,9 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.numpy_api.arguments import traced_in
 from tracegrad.tape.array import Array, array
 
-_MAKERS = frozenset({"zeros", "ones", "empty", "full", "array", "eye", "linspace"})
+_MAKERS = frozenset(
+    {"zeros", "ones", "empty", "full", "array", "eye", "linspace", "fromiter"}
+)
 _LIKE = frozenset({"zeros_like", "ones_like", "empty_like", "full_like", "copy"})
 _LIBRARIES = tuple(
     path

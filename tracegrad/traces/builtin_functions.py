@@ -181,11 +181,8 @@ def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
 def _fromiter(
     machine: Machine, values: Any, dtype: Any, count: int = -1, **options: Any
 ) -> Any:
-    parts = list(items(machine, values))
-    if any(isinstance(part, Tracer) for part in parts):
-        parts = parts if count < 0 else parts[:count]
-        return numpy_table.lookup(np.array)(parts, dtype=dtype)
-    return np.fromiter(parts, dtype, count, **options)
+    parts = items(machine, values)
+    return numpy_table.lookup(np.fromiter)(parts, dtype, count, **options)
 
 
 def _lazy(machine: Machine, *sequences: Any) -> list[Steps] | None:
