@@ -257,6 +257,14 @@ def test_iterators_that_are_too_short(mode):
         tracegrad.grad(lambda x: np.fromiter((v for v in x), float, 9)[0], mode=mode)(X)
 
 
+def test_items_of_arrays_that_are_not_one_number():
+    with pytest.raises(ValueError, match="array of size 1") as caught:
+        grad(lambda x: x.item())(X)
+    assert "test_errors.py" in caught.value.__notes__[0]
+    with pytest.raises(ControlFlowError, match="5000 steps would be unrolled"):
+        grad(lambda x: x.tolist()[0])(np.ones(5000))
+
+
 def test_shape_errors_are_value_errors_as_in_numpy():
     with pytest.raises(ValueError, match="shape"):
         grad(lambda a, b: np.sum(a + b))(np.ones(3), np.ones(4))

@@ -301,6 +301,18 @@ def chosen_by_key(x):
     )
 
 
+def python_numbers(x):
+    grid = np.outer(x, x).astype(np.float32)
+    first, *_ = x.tolist()
+    rows = grid.tolist()
+    rows[0][1] = 4.0 * rows[2][0]
+    return (
+        [x[:1].item(), np.sum(x).item(), x.item(-1), grid.item(1, 2), grid.item(4)],
+        [(x > 0).tolist()[0] + first, x[0].tolist(), grid[:1, :1].item()],
+        rows,
+    )
+
+
 def attributes_by_name(x):
     checks = [
         *(hasattr(x, "shape"), hasattr(x, "strides"), hasattr(x, "width")),
@@ -398,6 +410,7 @@ CORPUS = [
     lists,
     built_ins,
     kinds,
+    python_numbers,
     chosen_by_key,
     attributes_by_name,
     texts,

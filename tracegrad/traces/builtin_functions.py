@@ -19,6 +19,7 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
+from tracegrad.traces.as_python import as_kind
 from tracegrad.traces.escapes import complex_refused
 from tracegrad.traces.iteration import (
     Backward,
@@ -38,7 +39,7 @@ from tracegrad.traces.protocols import total
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.slots import is_number
-from tracegrad.traces.tracer import Tracer, convert, size_tracer
+from tracegrad.traces.tracer import Tracer, size_tracer
 from tracegrad.traces.unsized import Unsized
 
 Function = Callable[..., Any]
@@ -50,22 +51,14 @@ def _len(machine: Machine, value: Any) -> Any:
     return len(value)
 
 
-def _number(value: Any, kind: str) -> Tracer:
-    """A traced scalar as ``float(x)`` or ``int(x)`` has it: a Python number."""
-    if value.ndim:
-        raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
-    operand = convert(value.builder, value.operand, kind)  # type: ignore[arg-type]
-    return Tracer(value.builder, operand, weak=True)
-
-
 def _float(machine: Machine, value: Any = 0.0) -> Any:
-    return _number(value, "float64") if isinstance(value, Tracer) else float(value)
+    return as_kind(value, "float64") if isinstance(value, Tracer) else float(value)
 
 
 def _int(machine: Machine, value: Any = 0, *base: Any) -> Any:
     if not isinstance(value, Tracer):
         return int(value, *base)
-    return value if _is_size(value) else _number(value, "int64")
+    return value if _is_size(value) else as_kind(value, "int64")
 
 
 def _bool(machine: Machine, value: Any = False) -> Any:
@@ -82,7 +75,7 @@ def _round(machine: Machine, value: Any, ndigits: Any = None) -> Any:
     if not isinstance(value, Tracer) or value.type.dtype in INTEGERS:
         return value if isinstance(value, Tracer) else round(value, ndigits)
     if ndigits is None:
-        return _number(ew.rint(value), "int64")
+        return as_kind(ew.rint(value), "int64")
     rounded = numpy_table.lookup(np.round)(value, ndigits)
     return Tracer(rounded.builder, rounded.operand, value.weak)
 

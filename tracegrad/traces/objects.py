@@ -8,6 +8,7 @@ written as ``indices`` and ``stores`` say.
 from __future__ import annotations
 
 import ast
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from tracegrad.errors import TracingError
 from tracegrad.numpy_api.arguments import known_size
 from tracegrad.numpy_api.creation import asarray
-from tracegrad.traces import methods, stores
+from tracegrad.traces import as_python, methods, stores
 from tracegrad.traces.indices import UnknownLength, get, is_basic
 from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
@@ -39,9 +40,14 @@ def get_attribute(value: Any, name: str, machine: Machine) -> Any:
     return machine.outside.attribute(machine.builder, value, name)
 
 
+_AS_PYTHON = {"item": as_python.item, "tolist": as_python.tolist}
+
+
 def _array_attribute(value: Tracer, name: str, machine: Machine) -> Any:
     if name == "__class__":
         return type(example(value))
+    if name in _AS_PYTHON:
+        return partial(_AS_PYTHON[name], machine, value)
     try:
         return methods.attribute(machine.memory, value, name)
     except AttributeError:
