@@ -130,6 +130,22 @@ def exchanges_with_another(x):
     return u
 
 
+def exchanges_other_dtypes(x):
+    u, v = x.astype(np.float32), x * 2.0
+    for _ in range(int(x[2])):
+        u[0] = v[1]
+        u, v = v, u
+    return u
+
+
+def exchanges_other_shapes(x):
+    u, v = x[:2].copy(), x * 2.0
+    for _ in range(int(x[2])):
+        u[0] = v[1]
+        u, v = v, u
+    return u
+
+
 def uses_an_exchanged_array(x):
     u, v = x.copy(), x * 2.0
     first = u
@@ -255,6 +271,8 @@ REFUSED = [
     (value_or_nothing, "for v in x:", "a value on one path and None on another"),
     (writes_in_a_condition, "while more() < 3.0", "condition of a loop writes"),
     (exchanges_with_another, "for i in range", "exchanged in a loop"),
+    (exchanges_other_dtypes, "for _ in range", "u: float32[x.shape[0]], v: float64"),
+    (exchanges_other_shapes, "for _ in range", "of different dtypes or shapes"),
     (uses_an_exchanged_array, "return first", "that a loop exchanges"),
     (slices_by_data, "np.median(", "numpy.median of a slice needs its length"),
     (slices_backwards_by_data, ":: -1]", "length of a slice depends on"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Operand, Value
+from tracegrad.ir.shapes import size_equals
 from tracegrad.ir.types import RefType
 from tracegrad.numpy_api.elementwise import where
 from tracegrad.traces.carried import Carried
@@ -61,6 +62,21 @@ def check_permutation(memory: Memory, entries: list[Carried]) -> None:
             memory.builder.location,
             "Copy elements instead: u[:] = v.",
         )
+
+    if not all(_alike(c.params[0].type, c.end.base.type) for c in carried):
+        kinds = ", ".join(f"{c.name}: {c.params[0].type}" for c in carried)
+        raise TracingError(
+            "a loop exchanges arrays of different dtypes or shapes "
+            f"({kinds.replace('ref ', '')}).",
+            memory.builder.location,
+            "Make them alike before the loop.",
+        )
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return (a.dtype, a.ndim) == (b.dtype, b.ndim) and all(
+        size_equals(m, n) for m, n in zip(a.shape, b.shape, strict=True)
+    )
 
 
 def poison_others(
