@@ -14,6 +14,7 @@ at a multiple of 64 bytes. Sizes are expressions over what is known at entry.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from codegen.loop_ir import (
@@ -47,29 +48,28 @@ ITEM_SIZE: dict[DType, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where an array lies in the arena: its first word and how many words it takes."""
+    """An array of the arena and how many words it takes there, after the one before."""
 
     array: Array
-    start: Expr
     words: Expr
 
 
 def plan(kernel: Kernel) -> tuple[Slot, ...]:
     """The slots of a kernel's workspace arrays, in program order."""
-    slots: list[Slot] = []
-    start: Expr = integer(0)
-    for stmt in walk(kernel.body):
-        if isinstance(stmt, Allocate) and stmt.array.role == "workspace":
-            words = _words(stmt.array)
-            slots.append(Slot(stmt.array, start, words))
-            start = plus(start, words)
-    return tuple(slots)
+    return tuple(
+        Slot(stmt.array, _words(stmt.array))
+        for stmt in walk(kernel.body)
+        if isinstance(stmt, Allocate) and stmt.array.role == "workspace"
+    )
 
 
 def workspace_size(kernel: Kernel) -> Expr:
     """How many float64 words a kernel's arena needs; the constant 0 if it has none."""
-    slots = plan(kernel)
-    return plus(slots[-1].start, slots[-1].words) if slots else integer(0)
+    lengths = Counter(slot.words for slot in plan(kernel))
+    result: Expr = integer(0)
+    for words, times in lengths.items():
+        result = plus(result, _multiply(words, integer(times)))
+    return result
 
 
 def count(array: Array) -> Expr:

@@ -112,8 +112,13 @@ def build(kernel: Kernel, *, options: Options | None = None) -> Compiled:
         with _LOCK:
             keep = options.keep
             path = cache.write_module(key, source.name, source.module) if keep else None
+            module = _module(key, source, path)
+            for part in source.parts:
+                numba_compiler.prepare(
+                    getattr(module, part), options.boundscheck, part=True
+                )
             function, hit = numba_compiler.compile_function(
-                getattr(_module(key, source, path), source.name),
+                getattr(module, source.name),
                 numba_compiler.signature(kernel),
                 None if path is None else numba_compiler.KernelCache(path, key),
                 options.boundscheck,

@@ -346,6 +346,15 @@ class Comment:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``outputs = function(inputs)``: where a part was cut out to print Python."""
+
+    function: str
+    inputs: tuple[Array | Var, ...]
+    outputs: tuple[Var, ...]
+
+
 Stmt: TypeAlias = (
     Assign
     | Accumulate
@@ -364,6 +373,7 @@ Stmt: TypeAlias = (
     | Library
     | Check
     | Comment
+    | Call
 )
 
 
@@ -458,6 +468,8 @@ def expressions(stmt: Stmt) -> tuple[Expr, ...]:
             return (stmt.lo, stmt.hi)
         case While(cond=cond) | If(cond=cond) | Check(cond=cond):
             return (cond,)
+        case Call(inputs=inputs):
+            return tuple(item for item in inputs if isinstance(item, Var))
         case _:
             return ()
 
@@ -483,3 +495,5 @@ def targets(stmt: Stmt) -> Iterator[str]:
             yield target.name
         case Library(outputs=outputs):
             yield from (x.name for x in outputs if isinstance(x, Var))
+        case Call(outputs=variables):
+            yield from (x.name for x in variables)

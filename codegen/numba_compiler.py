@@ -81,15 +81,21 @@ def compile_function(
     """Compile a dispatcher for its one signature; whether that took no work."""
     if function.signatures:
         return function, True
-    function.targetoptions["boundscheck"] = boundscheck
-    function.targetoptions["no_cfunc_wrapper"] = True  # nobody calls that
-    function._compiler.pipeline_class = _disjoint
+    prepare(function, boundscheck, part=False)
     if kept is not None:
         function._cache = kept
     function.compile(parameters)
     # A call with other types would compile silently, for seconds; it raises instead.
     function.disable_compile()
     return function, bool(function.stats.cache_hits)
+
+
+def prepare(function: Any, boundscheck: bool, *, part: bool) -> None:
+    """Set how a dispatcher compiles: a kernel's, or that of a part it calls."""
+    function.targetoptions["boundscheck"] = boundscheck
+    function.targetoptions["no_cfunc_wrapper"] = True  # nobody calls that
+    function.targetoptions["no_cpython_wrapper"] = part
+    function._compiler.pipeline_class = _disjoint
 
 
 def machine_code(function: Any) -> MachineCode:

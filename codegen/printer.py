@@ -1,7 +1,8 @@
 """Print a kernel as Python that a person can read and Numba can compile.
 
 What enters is a verified ``Kernel``; what leaves is a ``Source``: the text of one flat
-function, and what it needs to import. The same text runs in plain Python and compiled.
+function, or of several if that would be long, and what it needs to import. The same
+text runs in plain Python and compiled.
 
 >>> from codegen.loop_ir import Accumulate, Array, Assign, For, Var, dim, integer
 >>> from codegen.loop_ir import load, number
@@ -21,11 +22,11 @@ def total(x):
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codegen import layout
-from codegen.arena import WORKSPACE, plan
+from codegen.arena import WORKSPACE, Slot, plan
 from codegen.expressions import (
     ASSUME,
     DENSE,
@@ -52,39 +53,76 @@ from codegen.loop_ir import (
     nested,
     walk,
 )
+from codegen.parts import split
+from codegen.sizes import named_sizes
 from codegen.statements import Writer
+
+_BETWEEN = "\n\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A printed function.
 
-    text: the function, comments included.
+    functions: its text, comments included, after that of the parts it calls.
+    parts: the names of those.
     code: the same without comments and docstring: what identifies it.
     helpers: the names it calls that are neither NumPy's nor Python's.
     imports: the lines that bring them, NumPy and Numba in.
     """
 
     name: str
-    text: str
+    functions: tuple[str, ...]
+    parts: tuple[str, ...]
     code: str
     helpers: tuple[str, ...]
     imports: tuple[str, ...]
 
     @property
+    def text(self) -> str:
+        """The function to read, its parts before it."""
+        return _BETWEEN.join(self.functions)
+
+    @property
     def module(self) -> str:
         """A whole module that defines the compiled function: to save, to ship."""
-        decorator = '@njit(error_model="numpy", nogil=True)'
-        return "\n".join((*self.imports, "", "", decorator, self.text, ""))
+        imports = "\n".join(self.imports)
+        return _BETWEEN.join((imports, self.decorated())) + "\n"
+
+    def decorated(self, *options: str) -> str:
+        """The functions for Numba, with further options of ``njit``."""
+        given = ", ".join(('error_model="numpy"', "nogil=True", *options))
+        return _BETWEEN.join(f"@njit({given})\n{text}" for text in self.functions)
 
 
 def print_python(kernel: Kernel) -> Source:
     """The Python source of a kernel."""
-    slots = plan(kernel)
-    names = [parameter.name for parameter in kernel.parameters]
-    printer = Writer()
-    for stmt in bound_sizes(kernel):
+    named, sizes = named_sizes(kernel)
+    main, parts = split(named)
+    functions = [_function(part.kernel, loops=int(part.looped)) for part in parts]
+    functions.append(_function(main, plan(named), sizes))
+    return _source(kernel, functions, [part.kernel.name for part in parts])
+
+
+def _function(
+    kernel: Kernel,
+    slots: Sequence[Slot] = (),
+    sizes: Mapping[Var, Expr] | None = None,
+    loops: int = 0,
+) -> tuple[str, str]:
+    """A kernel's function: its text, and its code alone.
+
+    slots: the arrays to carve of the workspace.
+    sizes: parameters that aren't given but calculated.
+    loops: how many loops there are around its calls.
+    """
+    sizes = sizes or {}
+    names = [p.name for p in kernel.parameters if p not in sizes]
+    printer = Writer(loops=loops)
+    for stmt in bound_sizes(kernel, [*_every_expression(kernel), *sizes.values()]):
         printer.emit(stmt)
+    for size, value in sizes.items():
+        printer.emit(assign(name(size.name), expression(value)))
     leading = _leading_checks(kernel.body)
     printer.block(kernel.body[:leading])
     for stmt in _known_lengths(kernel):
@@ -95,7 +133,12 @@ def print_python(kernel: Kernel) -> Source:
     printer.block(kernel.body[leading:])
     if kernel.results:
         printer.emit(ast.Return(returned(map(expression, kernel.results))))
-    return _source(kernel, names, printer.lines)
+    pad = " " * layout.INDENT
+    head = "\n".join(layout.signature(kernel.name, names))
+    body = printer.lines or [f"{pad}pass"]
+    bare = [line for line in body if not line.lstrip().startswith("#")]
+    text = "\n".join((head, *_docstring(kernel.doc, pad), *body))
+    return text, "\n".join((head, *bare))
 
 
 def bound_sizes(kernel: Kernel, used: Iterable[Expr] | None = None) -> list[ast.stmt]:
@@ -159,16 +202,14 @@ def _leading_checks(body: Sequence[Stmt]) -> int:
     return len(body)
 
 
-def _source(kernel: Kernel, names: list[str], body: list[str]) -> Source:
-    pad = " " * layout.INDENT
-    head = "\n".join(layout.signature(kernel.name, names))
-    body = body or [f"{pad}pass"]
-    text = "\n".join((head, *_docstring(kernel.doc, pad), *body))
-    bare = [line for line in body if not line.lstrip().startswith("#")]
-    code = "\n".join((head, *bare))
+def _source(
+    kernel: Kernel, functions: Sequence[tuple[str, str]], parts: Sequence[str]
+) -> Source:
+    texts, codes = zip(*functions, strict=True)
+    code = _BETWEEN.join(codes)
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     helpers = tuple(sorted(used & HELPERS))
-    return Source(kernel.name, text, code, helpers, _imports(used))
+    return Source(kernel.name, texts, tuple(parts), code, helpers, _imports(used))
 
 
 def _docstring(doc: str, pad: str) -> list[str]:

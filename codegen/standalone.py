@@ -278,6 +278,5 @@ def guards(kernel: Kernel) -> list[str]:
 def kernel_text(kernel: Kernel, title: str, cache: bool) -> tuple[str, set[str]]:
     """A kernel under another name, decorated; and the helpers that it calls."""
     source = print_python(replace(kernel, name=title))
-    kept = ", cache=True" if cache else ""
-    text = f'@njit(error_model="numpy", nogil=True{kept})\n{source.text}'
-    return text, set(source.helpers)
+    kept = ("cache=True",) if cache else ()
+    return source.decorated(*kept), set(source.helpers)

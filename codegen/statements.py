@@ -42,6 +42,7 @@ from codegen.loop_ir import (
     Array,
     Assign,
     Break,
+    Call,
     Check,
     Comment,
     Const,
@@ -184,6 +185,9 @@ class Writer:
                 self.check(stmt)
             case Comment(text):
                 self.comment(text)
+            case Call(function, inputs, outputs):
+                given = (name(item.name) for item in inputs)
+                self.call(call(function, *given), outputs)
             case Break():
                 self.emit(ast.Break())
             case Continue():
@@ -215,6 +219,14 @@ class Writer:
                 self.emit(assign(name(view.name), _reshaped(name(base.name), view)))
             case Library():
                 self.emit(library_call(stmt))
+
+    def call(self, value: ast.expr, outputs: Sequence[Var]) -> None:
+        """Write ``a, b = function(...)``."""
+        if outputs:
+            targets = bundle(name(output.name) for output in outputs)
+            self.emit(assign(targets, value))
+        else:
+            self.emit(ast.Expr(value))
 
     def check(self, stmt: Check) -> None:
         """Write ``if not cond: raise kind(message)``."""

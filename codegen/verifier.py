@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from codegen.definitions import Definitions
 from codegen.errors import IRError
 from codegen.expressions import RESERVED
 from codegen.loop_ir import (
@@ -32,6 +33,7 @@ from codegen.loop_ir import (
     Array,
     Assign,
     Break,
+    Call,
     Check,
     Comment,
     Const,
@@ -72,6 +74,14 @@ def verify(kernel: Kernel) -> None:
     _Verifier(kernel).kernel_()
 
 
+def definitions(kernel: Kernel) -> Definitions:
+    """The names that have a value before and after each statement of a kernel."""
+    verifier = _Verifier(kernel)
+    verifier.definitions = Definitions()
+    verifier.kernel_()
+    return verifier.definitions
+
+
 @dataclass(slots=True)
 class _Loop:
     """What is defined where a loop is left by ``break``; None before any."""
@@ -95,6 +105,7 @@ class _Verifier:
         self.entry: set[str] = set()
         self.loops: list[_Loop] = []
         self.stmt: Stmt | None = None
+        self.definitions: Definitions | None = None
 
     # --- the kernel as a whole -----------------------------------------------------
 
@@ -235,7 +246,10 @@ class _Verifier:
             if defined is None:
                 self.stmt = stmt
                 self.fail("this statement is never reached")
-            defined = self.statement(stmt, set(defined))
+            before = defined
+            defined = self.statement(stmt, set(before))
+            if self.definitions is not None:
+                self.definitions.note(stmt, before, defined)
         return defined
 
     def statement(self, stmt: Stmt, defined: set[str]) -> set[str] | None:
@@ -259,6 +273,8 @@ class _Verifier:
                 self.arrays_whole(stmt, defined)
             case Comment():
                 pass
+            case Call():
+                self.fail("parts are made of verified kernels")
             case _:
                 self.assignment(stmt, defined)
         return defined

@@ -18,6 +18,7 @@ from codegen.c.layout import Page
 from codegen.c.library import call, failure
 from codegen.c.reductions import any_order
 from codegen.c.storage import Storage, bracketed, moved
+from codegen.errors import IRError
 from codegen.expressions import signed
 from codegen.loop_ir import (
     Accumulate,
@@ -25,6 +26,7 @@ from codegen.loop_ir import (
     Array,
     Assign,
     Break,
+    Call,
     Check,
     Comment,
     Const,
@@ -237,6 +239,8 @@ class Writer:
                 self._while(stmt)
             case If():
                 self._if(stmt)
+            case Call():
+                raise IRError("C is printed as one function")
             case _:
                 self._whole(stmt)
 

@@ -298,4 +298,5 @@ def xlogy(x: float, y: float) -> float:
 @vector_function
 def xlog1py(x: float, y: float) -> float:
     """`x * log1p(y)`, and 0 where `x` is 0 and `y` no NaN."""
-    return 0.0 if x == 0.0 and y == y else x * log1p(y)
+    product = x * log1p(y)  # before the branch: else some processors don't vectorise it
+    return 0.0 if x == 0.0 and y == y else product

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from codegen.loop_ir import Allocate, Expr, Grow, Stmt, walk
-from tracegrad.lower.rewrite import Rewrite
+from codegen.rewrite import Rewrite
 from tracegrad.lower.state import at_entry
 
 MANY = 3

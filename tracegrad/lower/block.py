@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import TypeGuard
 
 from codegen.loop_ir import Array, Assign, Expr, Var
+from codegen.rewrite import Rewrite
 from tracegrad.ir import primitive as table
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.ir.shapes import Dim
@@ -26,7 +27,6 @@ from tracegrad.lower.composites import copy
 from tracegrad.lower.emit import Emitter
 from tracegrad.lower.life import captured, last_uses, used
 from tracegrad.lower.locations import location_of
-from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.roots import has_own_loop, repeats, stored_source, uniform
 from tracegrad.lower.scalars import Scalars, apply
 from tracegrad.lower.scopes import Scopes

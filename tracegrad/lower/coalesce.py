@@ -33,8 +33,8 @@ from codegen.loop_ir import (
     variables,
     walk,
 )
+from codegen.rewrite import Rewrite, with_blocks
 from tracegrad.lower.names import MARK
-from tracegrad.lower.rewrite import Rewrite, with_blocks
 
 
 def coalesce(body: Sequence[Stmt], results: Sequence[Expr]) -> list[Stmt]:

@@ -48,8 +48,8 @@ from codegen.loop_ir import (
     variables,
     walk,
 )
+from codegen.rewrite import Rewrite
 from tracegrad.lower.names import MARK, Names
-from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.sizes import arithmetic
 
 # How many iterations may share a pass. More than five run out of registers.

@@ -30,6 +30,7 @@ from codegen.loop_ir import (
     Size,
     Store,
 )
+from codegen.rewrite import Rewrite
 from tracegrad.ir.graph import Equation, Literal, Operand, Value
 from tracegrad.ir.primitive import Loop, Primitive
 from tracegrad.ir.shapes import Dim
@@ -39,7 +40,6 @@ from tracegrad.lower.block import Block
 from tracegrad.lower.buffers import SMALL
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.names import MARK
-from tracegrad.lower.rewrite import Rewrite
 from tracegrad.lower.roots import Roots, must_store
 from tracegrad.lower.scalars import suffix
 from tracegrad.lower.state import at_entry

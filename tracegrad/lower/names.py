@@ -37,9 +37,9 @@ from codegen.loop_ir import (
     nested,
     walk,
 )
+from codegen.rewrite import Rewrite
 from tracegrad.ir import primitive as table
 from tracegrad.ir.graph import Value
-from tracegrad.lower.rewrite import Rewrite
 
 MARK = "%"
 _COMBINED = {

@@ -38,7 +38,7 @@ from codegen.loop_ir import (
     nested,
     walk,
 )
-from tracegrad.lower.rewrite import Rewrite
+from codegen.rewrite import Rewrite
 
 
 def polish(body: Sequence[Stmt]) -> list[Stmt]:

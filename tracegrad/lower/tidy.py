@@ -47,8 +47,8 @@ from codegen.loop_ir import (
     variables,
     walk,
 )
+from codegen.rewrite import Rewrite
 from tracegrad.lower.names import MARK, Names
-from tracegrad.lower.rewrite import Rewrite
 
 WIDTH = 76
 INDENT = 4

@@ -56,11 +56,13 @@ class Rewrite:
     names: of variables and arrays, wherever they occur.
     values: variables by expressions, where they are read.
     arrays: by other arrays, by name.
+    parts: operations by variables, once their arguments are rebuilt.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Expr] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    parts: Mapping[Expr, Var] = field(default_factory=dict)
 
     def expr(self, expr: Expr) -> Expr:
         """An expression, rebuilt."""
@@ -72,7 +74,8 @@ class Rewrite:
             case Const():
                 return expr
             case Op(name, args, dtype):
-                return Op(name, tuple(map(self.expr, args)), dtype)
+                rebuilt = Op(name, tuple(map(self.expr, args)), dtype)
+                return self.parts.get(rebuilt, rebuilt) if self.parts else rebuilt
             case Convert(arg, dtype):
                 return Convert(self.expr(arg), dtype)
             case Select(cond, then, otherwise, dtype):
@@ -93,7 +96,7 @@ class Rewrite:
         """An array by its new name."""
         array = self.arrays.get(array.name, array)
         name = self.names.get(array.name)
-        if name is None and not self.values:
+        if name is None and not self.values and not self.parts:
             return array
         shape = tuple(map(self.expr, array.shape))
         if name is None and shape == array.shape:
