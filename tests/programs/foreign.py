@@ -249,3 +249,22 @@ def resampled_until_unlikely(noise):
         if likelihood < -0.5:
             break
     return likelihood
+
+
+@program(square, vector, sizes=(2,))
+def nest_of_ten_loops(A, x):
+    n, out, t = len(x), np.zeros(len(x)), 0.0
+    for a in range(n):
+        for b in range(n):
+            for c in range(n):
+                for d in range(n):
+                    for e in range(n):
+                        for f in range(n):
+                            for g in range(n):
+                                for h in range(n):
+                                    for i in range(n):
+                                        for j in range(n):
+                                            t = 0.5 * np.sin(t) + A[a, b] * x[c] * x[d]
+                                            t -= A[e, f] * x[g] * A[h, i]
+                                            out[j] += t * t
+    return out / n**10

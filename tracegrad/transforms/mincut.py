@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Hashable
 from itertools import pairwise
 
-UNCUTTABLE = 10**15
+UNCUTTABLE = 10**200
+"""More than all that may be cut together, however deep the loops it lies in."""
 
 
 class Network:
@@ -27,7 +28,6 @@ class Network:
 
     def edge(self, source: Hashable, target: Hashable, capacity: int) -> None:
         """Add an edge, or to an edge's capacity."""
-        capacity = min(capacity, UNCUTTABLE)
         forth = self._left.setdefault(source, {})
         forth[target] = forth.get(target, 0) + capacity
         self._left.setdefault(target, {}).setdefault(source, 0)
