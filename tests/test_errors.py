@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import deque
 from functools import partial
 
 import numba
@@ -29,6 +30,8 @@ X = np.array([1.0, 2.0, 3.0])
 WEIGHTS = np.ones(3)
 STATE = {"count": 0, "log": []}
 COUNT = 0
+QUEUE = deque([1.0])
+NUMBERS = iter([1.0, 2.0])
 BYTES = np.zeros(3, np.uint64)
 
 
@@ -385,6 +388,15 @@ def logs(x):
     return x
 
 
+def queues(x):
+    QUEUE.append(x)
+    return x
+
+
+def draws_the_next(x):
+    return x * next(NUMBERS)
+
+
 def sets_a_global(x):
     global COUNT
     COUNT = COUNT + 1
@@ -433,6 +445,8 @@ def sorts(x):
     [
         (counts, "from outside", 'STATE["count"] += 1'),
         (logs, "from outside", 'STATE["log"].append(x)'),
+        (queues, "from outside", "QUEUE.append(x)"),
+        (draws_the_next, "from outside", "return x * next(NUMBERS)"),
         (sets_a_global, "global variable 'COUNT'", "COUNT = COUNT + 1"),
         (defines_a_class, "a class definition", "class Inner:"),
         (matches, "a match statement", "match (x, 3):"),
@@ -469,6 +483,7 @@ def test_values_that_leave_a_differentiated_function():
 def test_refused_programs_left_no_trace():
     assert STATE == {"count": 0, "log": []}
     assert COUNT == 0
+    assert list(QUEUE) == [1.0]
 
 
 def test_numpy_function_without_a_rule():

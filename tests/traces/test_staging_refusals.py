@@ -1,5 +1,8 @@
 """What control flow and writes can't be staged: refused at the line, with advice."""
 
+import heapq
+from collections import deque
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,43 @@ def changes_a_dict(x):
         found["n"] += 1
         x = x * 2.0
     return found["n"]
+
+
+def changes_an_object_by_name(x):
+    counter = Counter()
+    if x[0] > 0:
+        setattr(counter, "total", 2.0)  # noqa: B010
+    return counter.total
+
+
+def pushes_natively(x):
+    heap = [1.0]
+    if x[0] > 5:
+        heapq.heappush(heap, 0.0)
+    return heap[0] * x
+
+
+def appends_to_a_deque(x):
+    found = deque([1.0])
+    for k in range(int(x[2])):
+        found.append(k)
+    return len(found) * x
+
+
+def advances_an_iterator(x):
+    numbers = iter([1.0, 2.0])
+    if x[0] > 5:
+        next(numbers)
+    return next(numbers) * x
+
+
+def runs_over_an_iterator(x):
+    numbers = iter([1.0, 2.0])
+    s = 0.0
+    for _ in range(int(x[2])):
+        for v in numbers:
+            s += v
+    return s
 
 
 def rebinds_outside(x):
@@ -262,6 +302,11 @@ REFUSED = [
     (appends_under_a_branch, "parts.append(x[0])", "changes a list"),
     (appends_as_often_as_data_says, "parts.append(k * x[0])", "changes a list"),
     (changes_an_object, "counter.total = x[0]", "changes a Counter"),
+    (changes_an_object_by_name, 'setattr(counter, "total"', "changes a Counter"),
+    (pushes_natively, "heapq.heappush(heap, 0.0)", "heappush() changes a list"),
+    (appends_to_a_deque, "found.append(k)", "append() changes a deque"),
+    (advances_an_iterator, "next(numbers)", "next() changes a list_iterator"),
+    (runs_over_an_iterator, "for v in numbers:", "iterating changes a list_iterator"),
     (changes_a_dict, 'found["n"] += 1', "changes a dict"),
     (rebinds_outside, "count += v", "nonlocal variable 'count'"),
     (starts_as_none, "if best is None", "best is a different object"),
@@ -305,6 +350,22 @@ def test_refused(function, line, why):
     )
     assert line in text
     assert len(text.splitlines()) == 3  # what, where, what to do
+
+
+def containers_of_a_branch(x):
+    s = 0.0
+    for v in x:
+        if v > 0:
+            parts = deque([v, 2.0])
+            parts.append(v * v)
+            numbers = iter(parts)
+            s += next(numbers) * sum(numbers)
+            s += max(a * b for a, b in zip(parts, sorted([3.0, 1.0]), strict=False))
+    return s
+
+
+def test_what_a_branch_makes_it_may_change():
+    assert run(containers_of_a_branch, X) == containers_of_a_branch(X)
 
 
 def test_what_is_raised_at_run_time():

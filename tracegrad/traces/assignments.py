@@ -48,10 +48,10 @@ def augmented(statement: ast.AugAssign, frame: Frame) -> None:
             after = _updated(kind, before, statement, frame)
             frame.store(frame.mangled(name), after)
         case ast.Attribute(value=node, attr=name):
-            owner = evaluate(node, frame)
+            owner, machine = evaluate(node, frame), frame.machine
             before = evaluate(target, frame)
             after = _updated(kind, before, statement, frame)
-            set_attribute(owner, frame.mangled(name), after, frame)
+            set_attribute(owner, frame.mangled(name), after, machine)
         case ast.Subscript(value=node, slice=index_node):
             owner = evaluate(node, frame)
             index = evaluate(index_node, frame)

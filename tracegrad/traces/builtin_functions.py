@@ -34,7 +34,7 @@ from tracegrad.traces.iteration import (
     marked,
     steps_of,
 )
-from tracegrad.traces.objects import get_attribute
+from tracegrad.traces.objects import get_attribute, set_attribute
 from tracegrad.traces.protocols import total
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
@@ -296,8 +296,7 @@ def _hasattr(machine: Machine, value: Any, name: str) -> bool:
 
 
 def _setattr(machine: Machine, value: Any, name: str, content: Any) -> None:
-    machine.outside.refuse_write(machine.builder, value, "setattr")
-    setattr(value, name, content)
+    set_attribute(value, name, content, machine)
 
 
 def _over_items(native: Function) -> Function:

@@ -35,6 +35,7 @@ from tracegrad.traces.stale import loaded
 from tracegrad.traces.statements import execute
 from tracegrad.traces.tracer import Tracer, convert, lift
 from tracegrad.traces.unsized import first_unsized
+from tracegrad.traces.watched import watched
 
 _LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ARRAY_MUTATORS = frozenset({"sort", "fill", "put", "itemset", "resize", "partition"})
@@ -284,8 +285,10 @@ def _construct(machine: Machine, kind: type, args: Args, kwargs: Kwargs) -> Any:
 
 def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
+    owner = getattr(function, "__self__", None)
     try:
-        return _applied(machine, function, args, kwargs)
+        with watched(machine, function, (owner, *args, *kwargs.values())):
+            return _applied(machine, function, args, kwargs)
     except ValueNeeded as error:
         raise error.by(name_of(function)) from None
 

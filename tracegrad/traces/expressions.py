@@ -299,7 +299,7 @@ def _set_comprehension(node: ast.SetComp, frame: Frame) -> set[Any]:
 
 
 def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
-    return (evaluate(node.elt, inner) for inner in _runs(node, frame))
+    return born((evaluate(node.elt, inner) for inner in _runs(node, frame)), frame)
 
 
 def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:
@@ -329,7 +329,8 @@ def _call(node: ast.Call, frame: Frame) -> Any:
     if needs_frame is not None:
         return needs_frame(frame, *args)
     result = machine.call(function, *args, **kwargs)
-    if isinstance(function, type):
+    made = isinstance(result, Iterator) and not isinstance(function, FunctionType)
+    if isinstance(function, type) or (made and not any(result is x for x in args)):
         born(result, frame)
     return fresh(result, node, frame, empty=id(function) in _EMPTY)
 
@@ -407,7 +408,8 @@ def bind(target: ast.expr, value: Any, frame: Frame) -> None:
         case ast.Starred(value=inner):
             bind(inner, value, frame)
         case ast.Attribute(value=owner, attr=name):
-            set_attribute(evaluate(owner, frame), frame.mangled(name), value, frame)
+            home = evaluate(owner, frame)
+            set_attribute(home, frame.mangled(name), value, frame.machine)
         case ast.Subscript(value=owner, slice=index):
             container = evaluate(owner, frame)
             set_item(container, evaluate(index, frame), value, frame)

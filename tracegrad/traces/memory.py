@@ -152,13 +152,17 @@ class Memory:
         if self.regions:
             self.regions[-1].born[id(thing)] = thing
 
+    def is_older(self, thing: object) -> bool:
+        """Whether an object is older than the region that is being recorded."""
+        return bool(self.regions) and id(thing) not in self.regions[-1].born
+
     def refuse_change(self, thing: object, action: str) -> None:
         """Refuse to change, in a region, an object that is older than the region.
 
         Raises:
             TracingError: as the change would happen once, while tracing.
         """
-        if self.regions and id(thing) not in self.regions[-1].born:
+        if self.is_older(thing):
             raise TracingError(
                 f"{action} changes a {type(thing).__name__} in a branch or loop that "
                 "is decided at run time.",

@@ -285,9 +285,8 @@ def update_array(
     return True
 
 
-def set_attribute(owner: Any, name: str, value: Any, frame: Frame) -> None:
+def set_attribute(owner: Any, name: str, value: Any, machine: Machine) -> None:
     """``owner.name = value`` on an object that the trace made."""
-    machine = frame.machine
     machine.outside.refuse_write(machine.builder, owner, f"assigning .{name}")
     machine.memory.refuse_change(owner, f"assigning .{name}")
     name_value(value, name)

@@ -22,6 +22,9 @@ def items(machine: Machine, value: Any, expected: int | None = None) -> Iterator
 
     expected: how many an unpacking takes, so that another length is an error.
     """
+    if isinstance(value, Iterator):
+        machine.outside.refuse_write(machine.builder, value, "iterating")
+        machine.memory.refuse_change(value, "iterating")
     if not isinstance(value, Tracer):
         return iter(machine.outside.opened(machine.builder, value))
     if not value.ndim:
