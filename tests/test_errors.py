@@ -364,6 +364,27 @@ def writes_what_a_branch_chose(x):
     return np.sum(y)
 
 
+def writes_to_a_number(x):
+    y = x[0] * 2.0
+    y[0] = 1.0
+    return y
+
+
+def reshapes_in_place(x):
+    y = x * 2.0
+    y.shape = (3, 1)
+    return y[0, 0]
+
+
+def test_numbers_have_no_items_and_arrays_keep_their_shape():
+    text = message(TracingError, grad(writes_to_a_number), X)
+    assert "the array that is written in place is a number" in text
+    assert located(text, "writes_to_a_number", "y[0] = 1.0")
+    text = message(TracingError, grad(reshapes_in_place), X)
+    assert "the attribute .shape of an array is assigned" in text
+    assert located(text, "reshapes_in_place", "y.shape = (3, 1)")
+
+
 @pytest.mark.parametrize(
     ("program", "line"),
     [

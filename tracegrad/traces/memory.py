@@ -48,6 +48,12 @@ class Foreign:
     todo: str
 
 
+_NUMBER = Foreign(
+    "is a number: so is an array without axes here.",
+    "Bind its name anew, or give it one element: np.zeros(1).",
+)
+
+
 class Restart(TracegradError):
     """The trace has to begin again with a Ref for what was made at a place."""
 
@@ -214,6 +220,8 @@ class Memory:
             origin = origin.of.origin
         if isinstance(origin, Made) and origin.key not in self.mutable:
             raise Restart(origin.key)
+        if not array.ndim:
+            origin = _NUMBER
         raise self.unwritable(origin if isinstance(origin, Foreign) else None)
 
     def _constant(self, array: Any) -> tuple[Any, Key, int] | None:

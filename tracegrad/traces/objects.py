@@ -27,6 +27,7 @@ from tracegrad.traces.sliced import Put, gathered, holds_stretch, store, stretch
 from tracegrad.traces.slots import is_number
 from tracegrad.traces.stretches import Stretch
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.unsized import Unsized
 from tracegrad.traces.views import View, snapshots, viewed
 
 
@@ -287,6 +288,12 @@ def update_array(
 
 def set_attribute(owner: Any, name: str, value: Any, machine: Machine) -> None:
     """``owner.name = value`` on an object that the trace made."""
+    if isinstance(owner, (Tracer, Unsized)):
+        raise TracingError(
+            f"the attribute .{name} of an array is assigned.",
+            machine.builder.location,
+            "Make a new array instead, as y = y.reshape(shape).",
+        )
     machine.outside.refuse_write(machine.builder, owner, f"assigning .{name}")
     machine.memory.refuse_change(owner, f"assigning .{name}")
     name_value(value, name)
