@@ -601,6 +601,12 @@ class Spectrum:
     def __abs__(self):
         return np.unique(self.values)
 
+    def __lt__(self, other):
+        return NotImplemented
+
+    def __sub__(self, other):
+        return NotImplemented
+
     def __setitem__(self, k, value):
         STATE["log"] = [k, value]
 
@@ -628,6 +634,15 @@ def assigns(x):
 )
 def test_errors_in_special_methods_name_their_line(program, method, line):
     assert located(message(TracingError, grad(program), X), method, line)
+
+
+@pytest.mark.parametrize(
+    "program", [lambda x: Spectrum(x) - 1.0, lambda x: Spectrum(x) < Spectrum(x)]
+)
+def test_operators_that_a_class_has_not_raise_as_in_python(program):
+    with pytest.raises(TypeError) as expected:
+        program(X)
+    assert message(TypeError, grad(program), X) == str(expected.value)
 
 
 # --- what Python says of stand-ins -------------------------------------------------

@@ -77,7 +77,10 @@ def binary(machine: Machine, kind: type[ast.operator], left: Any, right: Any) ->
     one_kind = type(left) is type(right)
     found = _tried(machine, (left, own), (right, None if one_kind else mirrored))
     if found is NotImplemented:
-        raise _unsupported(stem.strip("_"), left, right)
+        raise TypeError(
+            f"unsupported operand type(s) for {_sign(ast.BinOp(_A, kind(), _A))}: "
+            f"{type(left).__name__!r} and {type(right).__name__!r}"
+        )
     return found
 
 
@@ -96,7 +99,10 @@ def compare(machine: Machine, kind: type[ast.cmpop], left: Any, right: Any) -> A
         return found
     if kind in (ast.Eq, ast.NotEq):
         return (left is right) is (kind is ast.Eq)
-    raise _unsupported(own.strip("_"), left, right)
+    raise TypeError(
+        f"{_sign(ast.Compare(_A, [kind()], [_A]))!r} not supported between instances "
+        f"of {type(left).__name__!r} and {type(right).__name__!r}"
+    )
 
 
 def _is_derived(left: Any, right: Any) -> bool:
@@ -124,9 +130,12 @@ def _tried(
     return NotImplemented
 
 
-def _unsupported(name: str, left: Any, right: Any) -> TypeError:
-    kinds = f"{type(left).__name__!r} and {type(right).__name__!r}"
-    return TypeError(f"unsupported operand type(s) for {name}: {kinds}")
+_A = ast.Name("a")
+
+
+def _sign(node: ast.expr) -> str:
+    """The operator between two names, as it is written."""
+    return ast.unparse(node).split()[1]
 
 
 def total(machine: Machine, parts: list[Any], start: Any) -> Any:
