@@ -11,11 +11,14 @@ from functools import reduce
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from tracegrad.traces.operators import BINARY, COMPARE, IN_PLACE, UNARY
 from tracegrad.traces.outside import is_trusted
 from tracegrad.traces.scope import Machine
 from tracegrad.traces.tracer import Tracer
 
+_BUILTIN = frozenset({int, float, bool, str, tuple, list, dict, np.ndarray})
 _UNARY = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}
 _COMPARE = {
     ast.Eq: ("__eq__", "__eq__"),
@@ -38,7 +41,7 @@ def lookup(kind: type, name: str) -> Any:
 
 def own_method(value: Any, name: str) -> FunctionType | None:
     """The method of a name that the user wrote for a value's class."""
-    if isinstance(value, (Tracer, int, float)):
+    if type(value) in _BUILTIN or isinstance(value, Tracer):
         return None
     found = lookup(type(value), name)
     users = isinstance(found, FunctionType) and not is_trusted(found)
