@@ -122,7 +122,8 @@ def made(memory: Memory, value: Any, key: Key, *, empty: bool) -> Any:
         return value
     if type(value) is not Tracer or value.origin is not None or not value.ndim:
         return value
-    if memory.is_mutable(key):
+    # What has no contents will be written: that needn't be found out by a restart.
+    if empty or memory.is_mutable(key):
         return allocated(memory, value, empty=empty)
     return mark(value, Made(key))
 
