@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tracegrad.traces import as_python, methods, stores
 from tracegrad.traces.indices import UnknownLength, get, is_basic
 from tracegrad.traces.masked import at_positions, is_mask, is_positions, selected
 from tracegrad.traces.memory import Memory, Part, mark
-from tracegrad.traces.protocols import own_method
+from tracegrad.traces.protocols import lookup, own_method
 from tracegrad.traces.scope import Frame, Machine, example, name_value
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.sliced import Put, gathered, holds_stretch, store, stretch
@@ -92,8 +93,8 @@ def get_item(value: Any, index: Any, frame: Frame) -> Any:
             return gathered(array, index, machine.memory, _of_array)
     if isinstance(value, np.ndarray) and has_tracer(index):
         value = _as_tracer(value, machine)
-    getter = own_method(value, "__getitem__")
-    if getter is not None:
+    getter = lookup(type(value), "__getitem__")  # np.mgrid has one that is known, too
+    if isinstance(getter, FunctionType) and not isinstance(value, Tracer):
         return machine.call(getter, value, index)
     if isinstance(value, Tracer):
         return _part_of(value, index, machine.memory)
