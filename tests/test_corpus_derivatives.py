@@ -48,6 +48,7 @@ def runs(program, size):
 # Plain Python doesn't run these on complex numbers, or means something else by them.
 NO_COMPLEX_STEP = {
     "array_from_a_generator",
+    "compared",
     "copies_by_operators",
     "functions_along_axes",
     "generalised_functions",
