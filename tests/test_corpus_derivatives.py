@@ -56,6 +56,7 @@ NO_COMPLEX_STEP = {
     "householder",
     "integer_array_truncates",
     "krylov_basis",
+    "matched_options",
     "math_functions",
     "power_iteration_until",
     "rows_by_a_mask",
