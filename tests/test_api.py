@@ -15,6 +15,7 @@ from tracegrad import (
     check_grads,
     custom_jvp,
     custom_vjp,
+    eager,
     grad,
     hessian,
     hvp,
@@ -460,6 +461,21 @@ def test_custom_jvp_serves_every_mode():
     assert jvp(f, (3.0, 2.0), (1.0, 1.0))[1] == 51.0
     assert grad(grad(f))(3.0, 2.0) == 14.0
     assert np.allclose(hessian(lambda x: np.sum(f(x, 2.0)))(X), 14.0 * np.eye(3))
+
+
+def test_defaults_have_no_directions():
+    """What vjp, jvp and linearize are given and give belongs to the primals."""
+
+    def f(x, shift=0.5, *, scale=2.0):
+        return scale * x * x + shift
+
+    assert vjp(f, 3.0)[1](1.0) == (12.0,)
+    assert jvp(f, (3.0,), (1.0,)) == (18.5, 12.0)
+    assert linearize(f, 3.0)[1](1.0) == 12.0
+    assert jvp(f, (3.0, 1.0), (1.0, 1.0)) == (19.0, 13.0)
+    assert jit(lambda x: vjp(f, x)[1](1.0))(3.0) == (12.0,)
+    assert eager.pushforward(f)((3.0,), (1.0,)) == (18.5, 12.0)
+    assert eager.pullback(f)((3.0,), 1.0) == (18.5, (12.0,))
 
 
 def test_custom_rules_may_close_over_traced_values():

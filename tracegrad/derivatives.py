@@ -389,13 +389,16 @@ def pullback(function: Function) -> Function:
     def pull(primals: Any, cotangent: Any) -> Any:
         args, kwargs = binder.bind(tuple(primals), {})
         recorded = record(function, binder, args, kwargs, None)
-        return pulled(recorded, args, cotangent)
+        return pulled(recorded, primals, cotangent)
 
     return pull
 
 
-def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
-    """What a recorded function returned, and its arguments' cotangents."""
+def pulled(recorded: Recorded, primals: Any, cotangent: Any) -> Any:
+    """What a recorded function returned, and its primals' cotangents.
+
+    primals: the first of its arguments; the others are defaults.
+    """
     region = recorded.region
     given = pytree.matched(region.tree, cotangent)
     if given is None:
@@ -418,14 +421,15 @@ def pulled(recorded: Recorded, args: tuple[Any, ...], cotangent: Any) -> Any:
     ]
     returned, bars = recorded.pull(seeds)
     remaining = iter(bars)
-    leaves = [next(remaining) if is_float(x) else None for x in pytree.leaves(args)]
-    return returned, pytree.unflatten(pytree.structure(args), leaves)
+    own, tree = pytree.flatten(tuple(primals))
+    leaves = [next(remaining) if is_float(x) else None for x in own]
+    return returned, pytree.unflatten(tree, leaves)
 
 
 def _directions(
     recorded: Recorded, primals: Any, tangents: Any, kind: str
 ) -> list[Operand | None]:
-    """One operand per chosen leaf, of that leaf's type."""
+    """One operand per chosen leaf, of that leaf's type; defaults have none."""
     own, tree = pytree.flatten(tuple(primals))
     given = pytree.matched(tree, tuple(tangents))
     if given is None:
@@ -439,11 +443,11 @@ def _directions(
     chosen: Iterator[tuple[str, Tracer]] = iter(
         zip(recorded.names, recorded.arguments, strict=True)
     )
-    result = []
+    result: list[Operand | None] = []
     for _, tangent in floats:
         name, argument = next(chosen)
         result.append(_direction(builder, tangent, argument.type, kind, name))
-    return result
+    return [*result, *(None for _ in chosen)]
 
 
 def _direction(

@@ -9,6 +9,7 @@ is on that tape: transformations nest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -244,13 +245,10 @@ def pushforward(function: Function) -> Function:
         leaves, tree = pytree.flatten(tuple(primals))
         own = [x if is_float(x) else None for x in leaves]
         given = _fitted(tree, own, tuple(tangents), "tangent")
-        dots = [
+        chosen = [d for d, x in zip(given, own, strict=True) if x is not None]
+        dots = [  # defaults, which come last, have none
             _zeros(x) if dot is None else _direction(dot, x)
-            for dot, x in zip(
-                [d for d, x in zip(given, own, strict=True) if x is not None],
-                run.arguments,
-                strict=True,
-            )
+            for dot, x in zip_longest(chosen, run.arguments)
         ]
         return run.returned(), _pushed(run, dots)
 

@@ -167,7 +167,7 @@ def _vjp_inside(
     out = recorded.returned(builder.inline(recorded.region.graph, recorded.operands))
 
     def pull(cotangent: Any) -> Any:
-        return derivatives.pulled(recorded, args, cotangent)[1]
+        return derivatives.pulled(recorded, primals, cotangent)[1]
 
     return out, pull
 
