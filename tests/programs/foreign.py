@@ -268,3 +268,29 @@ def nest_of_ten_loops(A, x):
                                             t -= A[e, f] * x[g] * A[h, i]
                                             out[j] += t * t
     return out / n**10
+
+
+@program(rate, rate, sizes=(1, 2))
+def series_until_small(x, a, tolerance=1e-12):
+    if a > 10.0:
+        return x
+    total, k = 0, 0
+    while True:
+        before = total
+        total += (a - 1 / (2 * k + 3)) * (x / (1.0 + x)) ** k
+        k += 1
+        if abs(total - before) < tolerance:
+            return total
+
+
+@program(vector, sizes=(0, 2, 3))
+def square_roots_until_exact(v):
+    def root(a):
+        x = a
+        while True:
+            improved = 0.5 * (x + a / x)
+            if abs(improved - x) < 1e-13:
+                return improved
+            x = improved
+
+    return sum(root(1.0 + v[i] ** 2) for i in range(len(v)))

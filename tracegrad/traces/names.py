@@ -62,22 +62,33 @@ def may_stop(block: Sequence[ast.stmt]) -> bool:
     return any(_jumps(s, in_loop=False, continues=False) for s in block)
 
 
-def _jumps(node: ast.AST, *, in_loop: bool, continues: bool = True) -> bool:
+def only_returns(loop: ast.While) -> bool:
+    """Whether a loop has no end but a return (or an exception): ``while True``."""
+    endless = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+    return endless and not any(
+        _jumps(s, in_loop=False, continues=False, returns=False) for s in loop.body
+    )
+
+
+def _jumps(
+    node: ast.AST, *, in_loop: bool, continues: bool = True, returns: bool = True
+) -> bool:
+    jumps = {"continues": continues, "returns": returns}
     match node:
         case ast.Return():
-            return True
+            return returns
         case ast.Break():
             return not in_loop
         case ast.Continue():
             return continues and not in_loop
         case ast.For(body=body, orelse=orelse) | ast.While(body=body, orelse=orelse):
             return any(
-                _jumps(s, in_loop=in_loop or s in body, continues=continues)
+                _jumps(s, in_loop=in_loop or s in body, **jumps)
                 for s in (*body, *orelse)
             )
         case ast.stmt() | ast.ExceptHandler() if not isinstance(node, _SCOPES):
             return any(
-                _jumps(child, in_loop=in_loop, continues=continues)
+                _jumps(child, in_loop=in_loop, **jumps)
                 for child in ast.iter_child_nodes(node)
             )
     return False

@@ -24,6 +24,7 @@ from tracegrad.traces.exits import (
     RETURNED,
     Signal,
     clear,
+    flag,
     jumped,
     signal_of,
 )
@@ -38,7 +39,14 @@ from tracegrad.traces.iteration import (
 )
 from tracegrad.traces.loops import For, While, is_long, left_by_break
 from tracegrad.traces.memory import Key, Restart
-from tracegrad.traces.names import assigned, inner_steps, may_jump, may_stop, read
+from tracegrad.traces.names import (
+    assigned,
+    inner_steps,
+    may_jump,
+    may_stop,
+    only_returns,
+    read,
+)
 from tracegrad.traces.raising import check_assertion, raise_exception
 from tracegrad.traces.scope import Frame, touches_traced
 from tracegrad.traces.sequences import items
@@ -331,6 +339,8 @@ def _staged_while(statement: ast.While, frame: Frame) -> Signal:
         stops=may_stop(statement.body),
     )
     loop.stage()
+    if only_returns(statement) and flag(frame, RETURNED) is not False:
+        frame.put(RETURNED, True)
     return _otherwise(statement.orelse, frame)
 
 
