@@ -294,3 +294,14 @@ def square_roots_until_exact(v):
             x = improved
 
     return sum(root(1.0 + v[i] ** 2) for i in range(len(v)))
+
+
+@program(wide, rate, sizes=(2, 4))
+def filled_by_columns_and_rows(A, v):
+    out, inside = A.copy(), A > 0.0
+    for col in range(A.shape[1]):
+        out[inside[:, col], col] = v
+    for row in range(A.shape[0]):
+        out[row, inside[row]] *= v + row
+    out[~inside[0, :2], 1:] += v
+    return out, len(out[inside[:, 0], 0]) * v

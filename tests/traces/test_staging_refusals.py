@@ -17,6 +17,16 @@ class Counter:
     total = 0.0
 
 
+def joins_what_a_mask_selects(x):
+    return np.concatenate((x[x > 0], x)).sum()
+
+
+def writes_by_a_mask_of_columns(x):
+    out = np.zeros((2, 3))
+    out[:, x > 0] = 1.0
+    return x + out[0]
+
+
 def listed_over_data(x):
     return sum([x[0] * k for k in range(int(x[2]))])
 
@@ -334,6 +344,8 @@ REFUSED = [
     (writes_an_alias, "y.reshape(3, 1)[0, 0] = 1.0", "through a reshaped view"),
     (list_of_arrays_by_data, "int(x[2]) - 1", "is indexed by a traced integer"),
     (array_condition, "while x > 0:", "depends on a traced value"),
+    (joins_what_a_mask_selects, "np.concatenate((", "numpy.concatenate needs to know"),
+    (writes_by_a_mask_of_columns, "out[:, x > 0] = 1.0", "along with slices before it"),
 ]
 
 

@@ -33,7 +33,7 @@ from tracegrad.traces.checks import emit_check
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer, dtype_name
-from tracegrad.traces.unsized import ELEMENTWISE, Unsized
+from tracegrad.traces.unsized import ELEMENTWISE, Unsized, first_unsized
 from tracegrad.traces.views import snapshot
 
 _INT64 = np.iinfo(np.int64)
@@ -213,9 +213,12 @@ def _written_between(one: Any, other: Any, refs: set[Any], graph: Graph) -> bool
 
 def apply(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """A function of NumPy's, or a built-in one, on selections."""
-    first = next(x for x in args if isinstance(x, Masked)) if args else None
+    first = next((x for x in args if isinstance(x, Masked)), None)
     if first is None:
-        raise TracingError("a selection by a mask is no option of a function.")
+        among = first_unsized(args)
+        if among is None:
+            raise TracingError("a selection by a mask is no option of a function.")
+        raise among.refused(numpy_table.name_of(function))
     if function is len:
         return count(first)
     reduction = _REDUCTIONS.get(function)

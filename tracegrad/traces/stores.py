@@ -192,7 +192,7 @@ def _broadcast(memory: Memory, operand: Operand, shape: Shape) -> Operand:
 
 def set_item(memory: Memory, array: Any, index: Any, value: Any) -> None:
     """``array[index] = value``."""
-    view = writable(memory, array)
+    view, index = _at_mask(writable(memory, array), index)
     if is_basic(index):
         write(select(view, index), value)
     elif _mask(index) is not None:
@@ -205,7 +205,7 @@ def update_item(
     memory: Memory, array: Any, index: Any, kind: type[ast.operator], value: Any
 ) -> None:
     """``array[index] <op>= value``, where value was computed meanwhile."""
-    view = writable(memory, array)
+    view, index = _at_mask(writable(memory, array), index)
     if is_basic(index):
         update(select(view, index), kind, value)
         return
@@ -251,6 +251,33 @@ def _mask(index: Any) -> Any:
     """The boolean mask that an index consists of."""
     known = isinstance(index, (Tracer, np.ndarray)) and dtype_name(index) == "bool"
     return index if known and len(structural.dims(index)) else None
+
+
+def _at_mask(view: View, index: Any) -> tuple[View, Any]:
+    """``view[i, mask, j]`` as the part at the other items, and the mask of that part.
+
+    Raises:
+        TracingError: if the mask's axes aren't the first ones of the part.
+    """
+    items = index if isinstance(index, tuple) else ()
+    place = next((k for k, x in enumerate(items) if _is_traced_mask(x)), None)
+    if place is None:
+        return view, index
+    mask, before, after = items[place], items[:place], items[place + 1 :]
+    kept = any(x is None or x is Ellipsis or isinstance(x, slice) for x in before)
+    if kept or not is_basic((*before, *after)):
+        raise TracingError(
+            "an assignment by a mask along with slices before it, or with another "
+            "array, is not supported.",
+            view.builder.location,
+            "Use np.where, or a loop over the other axes.",
+        )
+    around = (slice(None),) * mask.ndim
+    return select(view, (*before, *around, *after)), mask
+
+
+def _is_traced_mask(item: Any) -> bool:
+    return isinstance(item, Tracer) and item.ndim > 0 and dtype_name(item) == "bool"
 
 
 def _set_where(view: View, mask: Any, value: Any) -> None:
