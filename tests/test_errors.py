@@ -748,3 +748,20 @@ def test_narrow_integers_are_not_calculated_with(wraps):
     text = message(DTypeError, grad(wraps, argnums=1), image, np.ones(3))
     assert "NumPy would calculate in uint8 here" in text
     assert "astype(np.int64)" in text
+
+
+def test_an_error_on_the_tape_says_why_the_function_ran_there():
+    def generated(x):
+        for k in range(3):
+            yield k * x
+
+    def fails(x):
+        if len(list(generated(x))) == 3:
+            raise ValueError("the function's own")
+        return x
+
+    with pytest.raises(ValueError, match="the function's own") as caught:
+        tracegrad.grad(fails)(2.0)
+    (note,) = caught.value.__notes__
+    assert "as it can't be compiled" in note
+    assert "generated is a generator" in note

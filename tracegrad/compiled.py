@@ -241,6 +241,9 @@ class Compiled(functools.partial[Any]):
             result = self._on_tape(args, kwargs, out)
         except (TracegradError, TypeError, AttributeError) as second:
             raise error.with_traceback(None) from second
+        except Exception as own:  # the function's, or what NumPy makes of the tape
+            own.add_note(f"on the tape, as it can't be compiled:\n{error}")
+            raise
         if not self._untraceable:
             warnings.warn(
                 TapeWarning(
