@@ -1,5 +1,6 @@
 """Every error says what happened, at which of the user's lines, and what to do."""
 
+import heapq
 import math
 import re
 from collections import deque
@@ -414,6 +415,11 @@ def queues(x):
     return x
 
 
+def pushes(x):
+    heapq.heappush(STATE["log"], x)
+    return x
+
+
 def draws_the_next(x):
     return x * next(NUMBERS)
 
@@ -467,6 +473,7 @@ def sorts(x):
         (counts, "from outside", 'STATE["count"] += 1'),
         (logs, "from outside", 'STATE["log"].append(x)'),
         (queues, "from outside", "QUEUE.append(x)"),
+        (pushes, "from outside", 'heapq.heappush(STATE["log"], x)'),
         (draws_the_next, "from outside", "return x * next(NUMBERS)"),
         (sets_a_global, "global variable 'COUNT'", "COUNT = COUNT + 1"),
         (defines_a_class, "a class definition", "class Inner:"),

@@ -287,7 +287,8 @@ def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
     owner = getattr(function, "__self__", None)
     try:
-        with watched(machine, function, (owner, *args, *kwargs.values())):
+        given = (owner, *args, *kwargs.values())
+        with watched(machine, function, zip(given, given, strict=True)):
             return _applied(machine, function, args, kwargs)
     except ValueNeeded as error:
         raise error.by(name_of(function)) from None
@@ -322,11 +323,16 @@ def _applied(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any
     handler = _handler(ON_TRACERS, function)
     if handler is not None:
         return handler(machine, *args, **kwargs)
+    own = (*args, *kwargs.values())
     args = tuple(outside.opened(builder, a) for a in args)
     kwargs = {k: outside.opened(builder, v) for k, v in kwargs.items()}
     if has_tracer((args, kwargs)) and _in_table(function):
         return _numpy(machine, function, args, kwargs)
-    return function(*args, **kwargs)
+    copies = zip((*args, *kwargs.values()), own, strict=True)
+    with watched(
+        machine, function, (pair for pair in copies if pair[0] is not pair[1])
+    ):
+        return function(*args, **kwargs)
 
 
 def _handler(

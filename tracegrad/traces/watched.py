@@ -17,27 +17,37 @@ from tracegrad.numpy_api.table import name_of
 from tracegrad.traces.outside import is_trusted
 from tracegrad.traces.scope import Machine
 
-_HARMLESS = frozenset(map(id, (isinstance, type, hasattr, iter, callable, id)))
+_HARMLESS = frozenset(map(id, (isinstance, type, getattr, hasattr, iter, callable, id)))
 
 
 @contextmanager
-def watched(machine: Machine, function: Any, values: Iterable[Any]) -> Iterator[None]:
+def watched(
+    machine: Machine, function: Any, given: Iterable[tuple[Any, Any]]
+) -> Iterator[None]:
     """While a function runs on objects: those that are to stay as they are.
+
+    Args:
+        machine: the trace in progress.
+        function: what runs.
+        given: what it is given, and the program's objects that this stands for.
 
     Raises:
         TracingError: if one was changed; it is as it was again.
     """
-    kept = [x for x in values if machine.memory.is_older(x) or machine.outside.owns(x)]
-    for x in kept:
-        if isinstance(x, Iterator) and id(function) not in _HARMLESS:
+    older, owns = machine.memory.is_older, machine.outside.owns
+    kept = [(x, own) for x, own in given if older(own) or owns(own)]
+    if id(function) in _HARMLESS:
+        kept = []
+    for x, _ in kept:
+        if isinstance(x, Iterator):
             _refuse(machine, function, x)
-    before = [(x, contents) for x in kept if (contents := _contents(x)) is not None]
+    before = [(x, own, c) for x, own in kept if (c := _contents(x)) is not None]
     yield
-    for x, contents in before:
+    for x, own, contents in before:
         now = _contents(x) or []
         if len(now) != len(contents) or any(map(_differ, now, contents)):
             _restore(x, contents)
-            _refuse(machine, function, x)
+            _refuse(machine, function, own)
 
 
 def _refuse(machine: Machine, function: Any, thing: Any) -> None:
