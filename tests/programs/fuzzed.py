@@ -126,3 +126,15 @@ def exchanged_with_a_reduction_in_a_branch(x, b):
             if e < b + i:
                 a, b = b, np.max(x) - 0.5 * a
     return a + 2.0 * b
+
+
+@program(vector, scalar, sizes=(1, 3))
+def only_exchanged_until(x, b):
+    u, v, s = x * b, np.sin(x), b
+    for i in range(len(x)):
+        k = 0
+        while k < i + 2 and u[0] < 2.0:
+            k += 1
+            u, v = v, u
+        s += u[0] * v[-1]
+    return s, u

@@ -103,16 +103,22 @@ def _ends_by_itself(equation: Equation) -> bool:
 def _is_scalar(loop: Equation, found: set[Value]) -> bool:
     """Whether all that is active in a loop are numbers, and operations on them."""
     return not loop.params.get("snapshots") and all(
-        equation.regions or _is_operation(equation)
-        for equation in walk_in(loop)
+        _is_operation(equation)
+        if not equation.regions
+        else not any(_is_array(x) for x in equation.outputs if x in found)
+        for equation in (loop, *walk_in(loop))
         if any(x in found for x in (*equation.inputs, *equation.outputs))
     )
 
 
 def _is_operation(equation: Equation) -> bool:
     return isinstance(equation.primitive.rule, Elementwise | Linear) and not any(
-        is_ref(x) or x.type.ndim for x in (*equation.inputs, *equation.outputs)
+        map(_is_array, (*equation.inputs, *equation.outputs))
     )
+
+
+def _is_array(x: Operand) -> bool:
+    return is_ref(x) or bool(x.type.ndim)
 
 
 def _inputs(loop: Equation, found: set[Value]) -> tuple[list[Value], list[Equation]]:
