@@ -1,9 +1,11 @@
-"""Cut a large kernel into functions that it calls one after another.
+"""Cut a kernel into functions that it calls, where LLVM does better with them.
 
 LLVM's time grows with variables times blocks of one function: 267 loops took 66 s, and
 take 17 s in 13 functions; Strassen's products of halves of halves took ten minutes, and
-take one. What is cut out are series of statements; each becomes a kernel of its own,
-whose parameters are what it reads and whose results are the names that it sets.
+take one. And in some loops it can't tell arrays apart unless they are the arguments of
+a function (``entangled``). What is cut out are series of statements; each becomes a
+kernel of its own, whose parameters are what it reads and whose results are the names
+that it sets.
 
 >>> from codegen.loop_ir import Const, For, Store, integer
 >>> x, y = (Array(name, "float64", (integer(9),), role="output") for name in "xy")
@@ -23,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from codegen.entangled import entangled, exchanged
 from codegen.loop_ir import (
     Array,
     Break,
@@ -34,6 +37,7 @@ from codegen.loop_ir import (
     If,
     Kernel,
     Stmt,
+    Swap,
     Var,
     While,
     blocks,
@@ -48,7 +52,7 @@ LOOPS = 48
 PART = 16
 """A part ends before it has more loops than this, if a statement ends there."""
 LEAST = 4
-"""Fewer loops than this are no part: they stay where they are."""
+"""Fewer loops than this are no part, unless they are entangled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,7 @@ class Part:
 
 
 def split(kernel: Kernel) -> tuple[Kernel, tuple[Part, ...]]:
-    """A kernel and the parts it calls: none if it is small."""
-    if _loops(kernel.body) <= LOOPS:
-        return kernel, ()
+    """A kernel and the parts it calls: none if it is small and nothing is entangled."""
     splitter = _Splitter(kernel)
     body = splitter.block(kernel.body)
     return replace(kernel, body=body), tuple(splitter.parts)
@@ -75,6 +77,8 @@ class _Splitter:
         self.kernel = kernel
         self.parts: list[Part] = []
         self.depth = 0
+        self.exchanged: frozenset[str] = frozenset()  # by the loop around
+        self.least = LEAST if _loops(kernel.body) > LOOPS else None
         self.defined = definitions(kernel)
         everything = Mentions().statements(kernel.body).expressions(kernel.results)
         self.times = everything.times
@@ -88,22 +92,25 @@ class _Splitter:
         series: list[Stmt] = []
         for stmt in body:
             weight = _loops((stmt,))
-            movable = weight <= LOOPS and self._movable(stmt)
+            opened = weight > LOOPS or _tangles(stmt)
+            movable = not opened and self._movable(stmt)
             if not movable or _loops(series) + weight > PART:
                 result += self._part(series)
                 series = []
             if movable:
                 series.append(stmt)
             else:
-                result.append(self._inside(stmt) if weight > LOOPS else stmt)
+                result.append(self._inside(stmt) if opened else stmt)
         return (*result, *self._part(series))
 
     def _inside(self, stmt: Stmt) -> Stmt:
         match stmt:
             case For() | While():
+                around, self.exchanged = self.exchanged, exchanged(stmt)
                 self.depth += 1
                 body = self.block(stmt.body)
                 self.depth -= 1
+                self.exchanged = around
                 return replace(stmt, body=body)
             case If(then=then, otherwise=otherwise):
                 then, otherwise = self.block(then), self.block(otherwise)
@@ -115,8 +122,11 @@ class _Splitter:
         """Whether a function can do a statement's work.
 
         It can't leave a loop around it. A view that others use stays beside its array:
-        a function's arguments share no memory. Guards come first.
+        a function's arguments share no memory. Guards come first. What a loop exchanges
+        at its end is read best in the loop itself.
         """
+        if isinstance(stmt, Swap) and stmt.targets[0].name in self.exchanged:
+            return False
         after = self.defined.after(stmt)
         guard = isinstance(stmt, Check) and stmt.kind == GUARD
         if guard or _leaves(stmt) or after is None:
@@ -133,7 +143,8 @@ class _Splitter:
 
     def _part(self, series: list[Stmt]) -> list[Stmt]:
         """The call of a new part that does what a series of statements does."""
-        if _loops(series) < LEAST:
+        knotted = any(entangled(stmt, self.exchanged) for stmt in series)
+        if not knotted and (self.least is None or _loops(series) < self.least):
             return series
         names = Mentions().statements(series)
         before = self.defined.before(series[0])
@@ -169,6 +180,16 @@ class _Splitter:
 def _loops(body: Sequence[Stmt]) -> int:
     """How many loops there are, those of filling arrays included."""
     return sum(isinstance(stmt, For | While | Fill) for stmt in walk(tuple(body)))
+
+
+def _tangles(stmt: Stmt) -> bool:
+    """Whether there is a loop in a statement that exchanges what loops in it use."""
+    return any(
+        entangled(inner, names)
+        for loop in walk((stmt,))
+        if (names := exchanged(loop)) and isinstance(loop, For | While)
+        for inner in walk(loop.body)
+    )
 
 
 def _leaves(stmt: Stmt) -> bool:
