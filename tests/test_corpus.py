@@ -23,6 +23,7 @@ from tests.programs import (
     pixels,
     scalars,
     sequences,
+    steppers,
     stretches,
     traps,
     tricky,
@@ -47,6 +48,7 @@ PROGRAMS = programs_in(
     objects,
     pixels,
     applied,
+    steppers,
     stretches,
     traps,
 )

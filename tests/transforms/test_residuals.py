@@ -82,6 +82,34 @@ def test_without_the_value_the_forward_loop_dies():
     assert [e.params["reversed"] for e in loops] == [False]  # the mirror, turned round
 
 
+def stepped(last):
+    """Storage for two buffers that change places, calculated anew up to a cell."""
+
+    def program(x, steps):
+        def body(t, u, new):
+            def inner(i):
+                drift = u[i] * (u[i] - u[i - 1])
+                new[i] = u[i] - drift + 0.1 * (u[i - 1] * u[i + 1])
+
+            loop(1, last(x), inner)
+            return new, u
+
+        u, _ = loop(0, steps, body, x.copy(), x.copy())
+        return u[1] * u[2]
+
+    graph = gradient(trace(program, ["f1", "i"]), (0,))
+    return [tuple(map(str, e.params["cell"])) for e in storages(graph)]
+
+
+def test_of_an_array_that_is_read_all_over_a_copy_is_kept():
+    assert stepped(lambda x: x.shape[0] - 1) == [("x.shape[0]",)]
+
+
+def test_of_an_array_that_is_read_in_part_no_copy_is_kept():
+    """It would cost n numbers where the program reads three."""
+    assert set(stepped(lambda x: 4)) == {()}
+
+
 def test_two_reads_of_a_cell_that_is_overwritten_in_between_differ():
     """The clobber test must not take the later contents for the earlier."""
 

@@ -6,6 +6,8 @@ the same iteration or in a later one of any loop around both, has ``I`` and ``J`
 along some axis. Bounds of indices prove that for factorisations, sweeps over grids,
 dynamic programs and recurrences.
 
+Asked of what came before instead, it tells whether a copy made then would do.
+
 A negative index wraps, so an index that isn't proved to be ``>= 0`` proves nothing.
 """
 
@@ -32,6 +34,7 @@ from tracegrad.transforms.regions import (
     Structure,
     carried,
     is_ref,
+    walk_in,
     written,
 )
 
@@ -62,8 +65,32 @@ class Clobber:
             for writer in self._writers.get(place.base, [])
         )
 
-    def _spares(self, place: Place, equation: Equation, writer: Equation) -> bool:
-        """Whether no later run of a writer touches the cells."""
+    def unchanged(self, place: Place, load: Equation, step: Equation) -> bool:
+        """Whether cells, as they are just before a load, are so when a step begins.
+
+        step: the load, or an equation around it.
+        """
+        around = self._structure.place[step][0]
+        return all(
+            all(c.initial is not place.base for c in carried(inner))
+            and (
+                written(inner) is not place.base
+                or self._spares(place, load, inner, since=around)
+            )
+            for inner in walk_in(step)
+        )
+
+    def _spares(
+        self,
+        place: Place,
+        equation: Equation,
+        writer: Equation,
+        since: Graph | None = None,
+    ) -> bool:
+        """Whether no later run of a writer touches the cells.
+
+        since: no earlier run instead, in the same turn of this region.
+        """
         target = place_of(writer)
         if target is None:
             return False
@@ -77,38 +104,43 @@ class Clobber:
         if len(other) > n:
             j = where[self._structure.owner[other[n]]][1]
         loops = [g for g in shared if self._structure.is_body(g)]
+        if since is not None:
+            loops = loops[loops.index(since) + 1 :]
+            j, k = k, j
         assert isinstance(place.base, Value)
         fresh = self._structure.path(place.base.graph)
         for loop in loops:
             # A Ref made in the loop is another one in the next iteration.
             moved = other[other.index(loop) :]
-            if loop not in fresh and not self._apart(place, target, moved, loop):
+            away = self._away(loop, earlier=since is not None)
+            if loop not in fresh and not self._apart(place, target, moved, away):
                 return False
         if j == k and len(path) > n and len(other) > n:
             inside = self._structure.owner[path[n]]
             return inside.primitive is not while_
-        return j <= k or self._apart(place, target, other[n:], None)
+        return j <= k or self._apart(place, target, other[n:], {})
 
     def _apart(
-        self, place: Place, target: Place, moved: Sequence[Graph], loop: Graph | None
+        self,
+        place: Place,
+        target: Place,
+        moved: Sequence[Graph],
+        further: dict[Symbol, Bounds],
     ) -> bool:
         """Whether a write in another iteration of regions differs along some axis."""
-        further: dict[Symbol, Bounds] = {}
-        if loop is not None:
-            index = loop.params[0]
-            further[Renamed(index)] = self._later(self._structure.owner[loop], index)
         prover = Prover(self._structure, moved, further)
         return disjoint(prover, place, target, moved)
 
-    def _later(self, loop: Equation, index: Value) -> Bounds:
-        """What bounds the index in a later iteration."""
-        step, ascending = 1, True
+    def _away(self, body: Graph, *, earlier: bool) -> dict[Symbol, Bounds]:
+        """What bounds the index of a loop in a later or an earlier iteration."""
+        loop, index = self._structure.owner[body], body.params[0]
+        step, ascending = 1, not earlier
         if loop.primitive is for_:
             step = abs(loop.params["step"])
-            ascending = (loop.params["step"] > 0) != loop.params["reversed"]
+            ascending ^= (loop.params["step"] < 0) != loop.params["reversed"]
         if ascending:
-            return [{index: 1, (): step}], []
-        return [], [{index: 1, (): -step}]
+            return {Renamed(index): ([{index: 1, (): step}], [])}
+        return {Renamed(index): ([], [{index: 1, (): -step}])}
 
 
 def disjoint(

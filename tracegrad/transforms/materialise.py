@@ -104,6 +104,7 @@ class Materialiser:
         self._rebuilt = rebuilt
         self._known: dict[Value, Operand] = {}
         self._stored: dict[Value, Operand] = {}
+        self._slots: dict[Value, cells.Place] = {}
         around = structure.root.ancestors()
         self._names = sum(
             e.primitive is storage.reserve for graph in around for e in graph.walk()
@@ -158,9 +159,24 @@ class Materialiser:
             index = tuple(substitute(x, self._known) for x in place.index)
             cell = cells.Place(place.base, index, place.sizes, place.steps)
             self._known[value] = cells.load(head, cell)
+        elif recipe.how == "snapshot":
+            place = self._within(self._slots[recipe.operands[0]], equation)
+            self._known[value] = cells.load(head, place)
         else:
             self._known[value] = self._count(value, equation, head, region)
         cells.named(self._known[value], value.name)
+
+    def _within(self, slot: cells.Place, load: Equation) -> cells.Place:
+        """The cells of storage that hold what a load read of the array in a slot."""
+        place = cells.place_of(load)
+        assert place is not None
+        row = len(slot.index) - len(place.index)
+        return cells.Place(
+            slot.base,
+            (*slot.index[:row], *(substitute(x, self._known) for x in place.index)),
+            (*slot.sizes[:row], *place.sizes),
+            (*slot.steps[:row], *place.steps),
+        )
 
     def _count(
         self, value: Value, loop: Equation, head: Builder, region: Graph
@@ -204,7 +220,8 @@ class Materialiser:
             if _is_expression(value):
                 self._stored[value] = cells.load(writing, slot)
             self._insert_after(value, writing.graph, region)
-            self._known[value] = cells.load(head, _slot(ref, value, back))
+            self._slots[value] = _slot(ref, value, back)
+            self._known[value] = cells.load(head, self._slots[value])
             cells.named(self._known[value], value.name)
         region.equations[:0] = adopt(region, before.graph.equations)
         root = self._structure.root

@@ -2,7 +2,8 @@
 
 From what is at hand there: the index of the mirror loop, values outside all regions,
 and other forward values that are rebuilt or stored. There is no way to rebuild what a
-loop carries, what a loop results in, or a cell that was overwritten.
+loop carries, what a loop results in, or a cell that was overwritten, unless it is in a
+snapshot.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tracegrad.transforms.regions import (
     is_ref,
     walk_in,
 )
+from tracegrad.transforms.snapshots import Snapshots
 
 LOAD = 2
 EACH = 40
@@ -39,13 +41,14 @@ class Recipe:
     cost: per run, in additions.
     operands: forward values that it takes.
     how: the mirror's ``index``; a ``counter`` that a loop changes by an invariant; the
-        same equation ``again``; a load from the ``cell`` where an equation stored it.
-    equation: the loop for a counter.
+        same equation ``again``; a load from the ``cell`` where an equation stored it,
+        or from the ``snapshot`` that is the first of the operands.
+    equation: the loop for a counter; the load from the array that a snapshot is of.
     """
 
     cost: int
     operands: tuple[Value, ...]
-    how: Choice["index", "counter", "again", "cell"]
+    how: Choice["index", "counter", "again", "cell", "snapshot"]
     equation: Equation | None = None
 
 
@@ -57,6 +60,7 @@ class Recipes:
         self._forward = forward
         self._clobber = Clobber(structure)
         self._cells = self._stored_values()
+        self.snapshots = Snapshots(structure, self._clobber)
 
     def is_forward(self, operand: Operand) -> bool:
         """Whether it is a value that the reverse sweep can't see."""
@@ -64,6 +68,8 @@ class Recipes:
 
     def recipe(self, value: Value) -> Recipe | None:
         """The cheapest way to make a value again, if there is one."""
+        if value in self.snapshots:
+            return None
         found = self._computed(value)
         if found is not None and found.cost <= LOAD:
             return found
@@ -87,13 +93,20 @@ class Recipes:
         if made.primitive is cond:
             return self._branches(made)
         if made.primitive is refs.load:
-            if not self._readable(made):
-                return None
-            cost = LOAD * elements(value)
-            return Recipe(cost, self._operands(made.inputs), "again", made)
+            return self._loaded(made, LOAD * elements(value))
         if made.regions or made.primitive.effect != "pure":
             return None
         return Recipe(cost_of(made), self._operands(made.inputs), "again", made)
+
+    def _loaded(self, load: Equation, cost: int) -> Recipe | None:
+        """From the same cells, or from a copy of them."""
+        if self._readable(load):
+            return Recipe(cost, self._operands(load.inputs), "again", load)
+        snapshot = self.snapshots.of(load)
+        if snapshot is None:
+            return None
+        operands = (snapshot, *self._operands(load.inputs[1:]))
+        return Recipe(cost // 2, operands, "snapshot", load)
 
     def _parameter(self, value: Value) -> Recipe | None:
         """A loop's index, or an integer that it changes by the same each time."""

@@ -36,6 +36,9 @@ def resolve(builder: Builder, graph: Graph, mirrors: Mapping[Graph, Graph]) -> N
     found = _reachable(recipes, needed)
     kept, rebuilt = _decide(structure, needed, found)
     assert not any(map(is_ref, kept)), "mirrors have Refs of their own"
+    for value in kept:
+        if value in recipes.snapshots:
+            recipes.snapshots.insert(value)
     Materialiser(builder, structure, mirrors, kept, rebuilt).run()
 
 

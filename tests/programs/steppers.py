@@ -1,0 +1,97 @@
+"""Grids that are stepped in time, with arrays that change places or are swept over."""
+
+import numpy as np
+
+from tests.programs.record import positive, program, rate, square, vector
+
+STEPS = 3
+
+
+@program(vector, rate, sizes=(0, 2, 6))
+def burgers_with_buffers(u, c):
+    u = u.copy()
+    new = u.copy()
+    for _ in range(STEPS):
+        for i in range(1, len(u) - 1):
+            drift = 0.1 * u[i] * (u[i] - u[i - 1])
+            new[i] = u[i] - drift + c * (u[i - 1] - 2.0 * u[i] + u[i + 1])
+        u, new = new, u
+    return u
+
+
+@program(vector, rate, sizes=(1, 2, 6))
+def burgers_in_place(u, c):
+    u = u.copy()
+    for _ in range(STEPS):
+        before = u[0]
+        for i in range(1, len(u) - 1):
+            here = u[i]
+            drift = 0.1 * here * (here - before)
+            u[i] = here - drift + c * (before - 2.0 * here + u[i + 1])
+            before = here
+    return u
+
+
+@program(square, rate, sizes=(0, 2, 4))
+def quenched_grid(u, c):
+    u = u.copy()
+    new = u.copy()
+    n, m = u.shape
+    for _ in range(STEPS):
+        for i in range(1, n - 1):
+            for j in range(1, m - 1):
+                around = u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1]
+                new[i, j] = u[i, j] + c * np.tanh(u[i, j] * (around - 4.0 * u[i, j]))
+        u, new = new, u
+    return u
+
+
+@program(vector, rate, sizes=(1, 2, 6))
+def wave_of_three_levels(u, c):
+    before = u.copy()
+    now = u.copy()
+    after = np.zeros_like(u)
+    for _ in range(STEPS):
+        for i in range(1, len(u) - 1):
+            force = np.sin(now[i]) + 0.1 * now[i - 1] * now[i + 1]
+            after[i] = 2.0 * now[i] - before[i] + c * force
+        before, now, after = now, after, before
+    return now
+
+
+@program(positive, rate, sizes=(1, 2, 6))
+def two_species(u, c):
+    v = 0.3 * u
+    u = u.copy()
+    new_u, new_v = u.copy(), v.copy()
+    for _ in range(STEPS):
+        for i in range(1, len(u) - 1):
+            eaten = u[i] * v[i] * v[i]
+            new_u[i] = u[i] + 0.1 * (u[i - 1] - 2.0 * u[i] + u[i + 1]) - c * eaten
+            new_v[i] = v[i] + 0.05 * (v[i - 1] - 2.0 * v[i] + v[i + 1]) + c * eaten
+        u, new_u = new_u, u
+        v, new_v = new_v, v
+    return u * v
+
+
+@program(vector, rate, sizes=(1, 2, 7))
+def swept_down_and_up(u, c):
+    """What the second sweep reads, the first has written."""
+    u = u.copy()
+    n = len(u)
+    for _ in range(STEPS):
+        for i in range(n - 2, 0, -1):
+            u[i] += 0.1 * c * u[i] * (u[i - 1] - u[i + 1])
+        for i in range(1, n - 1):
+            u[i] -= 0.1 * c * u[i] * (u[i - 1] - u[i + 1]) * u[n - 1 - i]
+    return u
+
+
+@program(vector, rate, sizes=(1, 3, 6))
+def written_between_slices(u, c):
+    u = u.copy()
+    for _ in range(STEPS):
+        left = np.sin(u[:-1]) * u[1:]
+        u[1:] += c * left
+        u[:-1] -= c * u[:-1] * u[1:] ** 2
+    return u
