@@ -7,6 +7,7 @@ language. No cycles. Functions import nothing but what is slow to import.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,26 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def parsed() -> dict[str, ast.Module]:
-    return {name: ast.parse(path.read_text()) for name, path in FILES.items()}
-
-
 FILES = source_files()
+
+
+@cache
+def parsed(module: str) -> ast.Module:
+    """A module's tree, for all the rules: it must not be changed."""
+    return ast.parse(FILES[module].read_text())
+
+
+@cache
+def imported(module: str) -> set[str]:
+    """All that a module imports, whoever runs or reads it."""
+    return {name for name, _ in imports(parsed(module), set(FILES))}
+
+
+@cache
+def imported_to_run(module: str) -> set[str]:
+    """What a module imports that isn't for type checkers only."""
+    tree = without_type_checking(ast.parse(FILES[module].read_text()))
+    return {name for name, _ in imports(tree, set(FILES))}
 
 
 def imports(tree: ast.AST, known: set[str]) -> Iterator[tuple[str, ast.AST]]:
@@ -154,53 +170,49 @@ def long_functions(tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("module", FILES)
 def test_imports_only_from_floors_below(module):
-    tree = without_type_checking(ast.parse(FILES[module].read_text()))
     wrong = [
         name
-        for name, _ in imports(tree, set(FILES))
+        for name in imported_to_run(module)
         if name.split(".")[0] in PACKAGES and above(module, name)
     ]
     assert not wrong, f"{module} imports from above: {wrong}"
 
 
 def test_codegen_knows_nothing_of_tracegrad():
-    for module, tree in parsed().items():
+    for module in FILES:
         if module.split(".")[0] == "codegen":
-            names = {name.split(".")[0] for name, _ in imports(tree, set(FILES))}
+            names = {name.split(".")[0] for name in imported(module)}
             assert "tracegrad" not in names, module
 
 
 def test_only_codegen_imports_numba():
-    for module, tree in parsed().items():
+    for module in FILES:
         if module.split(".")[0] != "codegen":
-            names = {name.split(".")[0] for name, _ in imports(tree, set(FILES))}
+            names = {name.split(".")[0] for name in imported(module)}
             assert not names & {"numba", "llvmlite"}, module
 
 
 def test_only_lower_speaks_the_loop_language():
-    for module, tree in parsed().items():
+    for module in FILES:
         if module.startswith("tracegrad") and not module.startswith("tracegrad.lower"):
-            names = {name for name, _ in imports(tree, set(FILES))}
-            assert not names & {"codegen.loop_ir", "codegen.verifier"}, module
+            wrong = imported(module) & {"codegen.loop_ir", "codegen.verifier"}
+            assert not wrong, module
 
 
 def test_there_are_no_import_cycles():
-    known = set(FILES)
-    graph = {
-        module: {n for n, _ in imports(without_type_checking(tree), known)} & known
-        for module, tree in parsed().items()
-    }
     # A package's __init__ is a manifest: its modules don't import it.
-    graph = {m: names - {m.rsplit(".", 1)[0]} for m, names in graph.items()}
+    graph = {
+        module: (imported_to_run(module) & set(FILES)) - {module.rsplit(".", 1)[0]}
+        for module in FILES
+    }
     assert cycles(graph) == []
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_functions_import_only_what_is_slow(module):
-    tree = ast.parse(FILES[module].read_text())
     wrong = [
         name
-        for name in nested_imports(tree, set(FILES))
+        for name in nested_imports(parsed(module), set(FILES))
         if name.split(".")[0] not in SLOW_TO_IMPORT and name not in BRINGS_SLOW
     ]
     assert not wrong, f"{module} imports inside functions: {wrong}"
@@ -211,7 +223,7 @@ def test_sizes(module):
     text = FILES[module].read_text()
     lines = text.splitlines()
     assert len(lines) <= MAX_FILE, f"{module} has {len(lines)} lines"
-    assert not long_functions(ast.parse(text)), module
+    assert not long_functions(parsed(module)), module
     assert all(len(line) <= MAX_LINE for line in lines), module
 
 
