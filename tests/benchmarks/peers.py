@@ -242,11 +242,12 @@ def by_casadi(workload: Workload, inputs: Inputs) -> Call:
 
 
 HAND = Contestant("hand", "numba", by_hand)
+HAND_STOCK = Contestant("hand with libm", "numba", by_hand_stock)
 OURS = Contestant("tracegrad", "tracegrad.api", by_tracegrad)
 CONTESTANTS = (
     HAND,
     OURS,
-    Contestant("hand with libm", "numba", by_hand_stock),
+    HAND_STOCK,
     Contestant("jax", "jax", by_jax),
     Contestant("tuned jax", "jax", by_tuned_jax),
     Contestant("torch", "torch", by_torch, lambda x: x.detach().numpy(), unrolls=True),
