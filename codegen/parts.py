@@ -3,9 +3,9 @@
 LLVM's time grows with variables times blocks of one function: 267 loops took 66 s, and
 take 17 s in 13 functions; Strassen's products of halves of halves took ten minutes, and
 take one. And in some loops it can't tell arrays apart unless they are the arguments of
-a function (``entangled``). What is cut out are series of statements; each becomes a
-kernel of its own, whose parameters are what it reads and whose results are the names
-that it sets.
+a function (``entangled``, ``rows``). What is cut out are series of statements; each
+becomes a kernel of its own, whose parameters are what it reads and whose results are
+the names that it sets.
 
 >>> from codegen.loop_ir import Const, For, Store, integer
 >>> x, y = (Array(name, "float64", (integer(9),), role="output") for name in "xy")
@@ -36,6 +36,7 @@ from codegen.loop_ir import (
     For,
     If,
     Kernel,
+    Op,
     Stmt,
     Swap,
     Var,
@@ -44,6 +45,8 @@ from codegen.loop_ir import (
     walk,
 )
 from codegen.mentions import Mentions
+from codegen.rewrite import Rewrite
+from codegen.rows import rows
 from codegen.statements import GUARD
 from codegen.verifier import definitions
 
@@ -85,6 +88,11 @@ class _Splitter:
         mentioned = everything.read | everything.arrays
         self.dtypes = {name: item.dtype for name, item in mentioned.items()}
         self.taken = {kernel.name, *everything.times}
+        self.rows = {
+            id(stmt): views
+            for stmt in walk(kernel.body)
+            if isinstance(stmt, For) and (views := rows(stmt, self.taken))
+        }
 
     def block(self, body: Sequence[Stmt]) -> tuple[Stmt, ...]:
         """A block whose series of loops are calls of parts."""
@@ -92,16 +100,36 @@ class _Splitter:
         series: list[Stmt] = []
         for stmt in body:
             weight = _loops((stmt,))
-            opened = weight > LOOPS or _tangles(stmt)
-            movable = not opened and self._movable(stmt)
+            along = self._along(stmt)
+            opened = weight > LOOPS or _tangles(stmt) or self._has_rows(stmt)
+            movable = not opened and not along and self._movable(stmt)
             if not movable or _loops(series) + weight > PART:
                 result += self._part(series)
                 series = []
             if movable:
                 series.append(stmt)
             else:
-                result.append(self._inside(stmt) if opened else stmt)
+                result.append(along or (self._inside(stmt) if opened else stmt))
         return (*result, *self._part(series))
+
+    def _has_rows(self, stmt: Stmt) -> bool:
+        return any(id(inner) in self.rows for inner in walk((stmt,)))
+
+    def _along(self, loop: Stmt) -> Stmt | None:
+        """The call, on views of rows, of a part that runs along them; if it runs."""
+        views = self.rows.get(id(loop), ())
+        if not views or not isinstance(loop, For) or not self._movable(loop):
+            return None
+        names = {view.view.name for view in views}
+        self.taken |= names
+        narrow = Rewrite(rows={(v.base.name, v.index): v.view for v in views})
+        along = narrow.stmt(loop)
+        self.defined.note(
+            along, self.defined.before(loop) | names, self.defined.after(loop)
+        )
+        order = "less" if loop.step > 0 else "greater"
+        runs = Op(order, (loop.lo, loop.hi), "bool")
+        return If(runs, (*views, *self._cut([along])), location=loop.location)
 
     def _inside(self, stmt: Stmt) -> Stmt:
         match stmt:
@@ -142,10 +170,13 @@ class _Splitter:
         return self.times[name] > names.times[name]
 
     def _part(self, series: list[Stmt]) -> list[Stmt]:
-        """The call of a new part that does what a series of statements does."""
+        """The call of a part that does what a series does, if that's worth it."""
         knotted = any(entangled(stmt, self.exchanged) for stmt in series)
         if not knotted and (self.least is None or _loops(series) < self.least):
             return series
+        return self._cut(series)
+
+    def _cut(self, series: list[Stmt]) -> list[Stmt]:
         names = Mentions().statements(series)
         before = self.defined.before(series[0])
         after = self.defined.after(series[-1]) or set()

@@ -57,12 +57,14 @@ class Rewrite:
     values: variables by expressions, where they are read.
     arrays: by other arrays, by name.
     parts: operations by variables, once their arguments are rebuilt.
+    rows: cells of arrays, by name and all indices but the last, by those of views.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Expr] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
     parts: Mapping[Expr, Var] = field(default_factory=dict)
+    rows: Mapping[tuple[str, tuple[Expr, ...]], Array] = field(default_factory=dict)
 
     def expr(self, expr: Expr) -> Expr:
         """An expression, rebuilt."""
@@ -82,8 +84,8 @@ class Rewrite:
                 arms = (self.expr(cond), self.expr(then), self.expr(otherwise))
                 return Select(*arms, dtype)
             case Load(array, index):
-                cells = tuple(map(self.expr, index))
-                return replace(expr, array=self.array(array), index=cells)
+                array, index = self.cell(array, index)
+                return replace(expr, array=array, index=index)
             case Size(array):
                 return replace(expr, array=self.array(array))
 
@@ -91,6 +93,15 @@ class Rewrite:
         """A variable by its new name."""
         name = self.names.get(var.name)
         return var if name is None else Var(name, var.dtype)
+
+    def cell(
+        self, array: Array, index: tuple[Expr, ...]
+    ) -> tuple[Array, tuple[Expr, ...]]:
+        """A cell's array and index."""
+        row = self.rows.get((array.name, index[:-1]))
+        if row is not None:
+            return row, (self.expr(index[-1]),)
+        return self.array(array), tuple(map(self.expr, index))
 
     def array(self, array: Array) -> Array:
         """An array by its new name."""
@@ -141,12 +152,8 @@ class Rewrite:
                     value=self.expr(stmt.value),
                 )
             case Store(array, index, value):
-                return replace(
-                    stmt,
-                    array=self.array(array),
-                    index=tuple(map(self.expr, index)),
-                    value=self.expr(value),
-                )
+                array, index = self.cell(array, index)
+                return replace(stmt, array=array, index=index, value=self.expr(value))
             case Fill(array, value, prefix):
                 return replace(
                     stmt,

@@ -10,6 +10,7 @@ from codegen.loop_ir import (
     Allocate,
     Assign,
     Const,
+    For,
     Kernel,
     Op,
     Store,
@@ -20,7 +21,7 @@ from codegen.loop_ir import (
 )
 from codegen.printer import print_python
 from tests.codegen import kernels
-from tests.codegen.building import AT, J, N, add, array, up_to
+from tests.codegen.building import AT, J, M, N, S, add, array, mul, up_to
 
 CORPUS = kernels.corpus()
 
@@ -103,3 +104,41 @@ def test_sizes_that_divide_once_keep_their_place():
     loop = up_to(half, Accumulate(s, "add", load(x, AT)))
     kernel = Kernel("f", (x,), (Assign(s, Const(0.0, "float64")), loop), (s,))
     assert "for i in range(n // 2):" in print_python(kernel).text
+
+
+def swept_by_rows(step, *also):
+    """Each row is added to the one below, a cell behind, and then replaced by it."""
+    a = array("a", N, M, role="output")
+    below, there = add(AT, integer(1)), add(J, integer(step))
+    spread = Store(a, (below, J), load(a, AT, there), combine="add")
+    replaced = Store(a, (AT, J), load(a, below, J))
+    last = Op("subtract", (M, integer(1)), "int64")
+    along = (integer(0), last) if step > 0 else (last, integer(0))
+    inner = For(J, *along, step, (spread, replaced, *also))
+    rows = up_to(Op("subtract", (N, integer(1)), "int64"), inner)
+    return Kernel("swept", (a,), (Assign(S, Const(1.0, "float64")), rows), (S,))
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_rows_that_a_loop_runs_along_are_arguments(step):
+    kernel = swept_by_rows(step)
+    source = print_python(kernel)
+    assert len(source.parts) == 1
+    assert "a_row_p1 = a[i + 1]" in source.functions[-1]
+    compiled = build(kernel, options=Options(keep=False))
+    for n, m in [(0, 0), (2, 0), (3, 1), (4, 2), (4, 7)]:
+        values = np.random.default_rng(n).normal(size=(n, m))
+        expected = values.copy()
+        for i in range(n - 1):
+            for j in range(m - 1) if step > 0 else range(m - 1, 0, -1):
+                expected[i + 1, j] += expected[i, j + step]
+                expected[i, j] = expected[i + 1, j]
+        for run in (compiled.entry, compiled.python):
+            given = values.copy()
+            run(given)
+            np.testing.assert_array_equal(given, expected)
+
+
+def test_loops_whose_turns_wait_for_one_another_stay():
+    waits = Assign(S, mul(S, Const(0.5, "float64")))
+    assert not print_python(swept_by_rows(1, waits)).parts

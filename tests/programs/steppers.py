@@ -95,3 +95,52 @@ def written_between_slices(u, c):
         u[1:] += c * left
         u[:-1] -= c * u[:-1] * u[1:] ** 2
     return u
+
+
+@program(vector, rate, sizes=(1, 2, 6))
+def full_history(u, c):
+    n = len(u)
+    history = np.zeros((STEPS + 1, n))
+    history[0] = u
+    for t in range(STEPS):
+        for i in range(1, n - 1):
+            drift = history[t, i] * (history[t, i] - history[t, i - 1])
+            around = history[t, i - 1] - 2.0 * history[t, i] + history[t, i + 1]
+            history[t + 1, i] = history[t, i] - 0.1 * drift + c * around
+        history[t + 1, 0] = history[t, 0]
+        history[t + 1, n - 1] = history[t, n - 1]
+    return history[-1]
+
+
+@program(positive, rate, sizes=(1, 2, 6))
+def lattice_boltzmann(u, c):
+    n = len(u)
+    f = np.zeros((3, n))
+    g = np.zeros((3, n))
+    for i in range(n):
+        f[0, i], f[1, i], f[2, i] = 0.6 * u[i], 0.25 * u[i], 0.15 * u[i]
+    for _ in range(STEPS):
+        for i in range(1, n - 1):
+            density = f[0, i] + f[1, i] + f[2, i]
+            m = (f[1, i] - f[2, i]) / density
+            rest = density * (2.0 / 3.0) * (1.0 - 1.5 * m * m)
+            right = density * (1.0 / 6.0) * (1.0 + 3.0 * m + 3.0 * m * m)
+            left = density * (1.0 / 6.0) * (1.0 - 3.0 * m + 3.0 * m * m)
+            g[0, i] = f[0, i] + c * (rest - f[0, i])
+            g[1, i + 1] = f[1, i] + c * (right - f[1, i])
+            g[2, i - 1] = f[2, i] + c * (left - f[2, i])
+        f, g = g, f
+    return f
+
+
+@program(square, rate, sizes=(1, 2, 5))
+def swept_by_rows(u, c):
+    """Gauss-Seidel: each number waits for the one before it."""
+    u = u.copy()
+    n, m = u.shape
+    for _ in range(STEPS):
+        for i in range(1, n - 1):
+            for j in range(1, m - 1):
+                around = u[i - 1, j] + u[i + 1, j] + u[i, j - 1] + u[i, j + 1]
+                u[i, j] += c * np.tanh(u[i, j]) * (0.2 * around - u[i, j])
+    return u
