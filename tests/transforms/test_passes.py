@@ -194,6 +194,15 @@ def test_branches_dont_see_each_others_writes():
         same_values(cse, staged(program, "f1"), np.array([sign]))
 
 
+def test_a_product_with_the_opposite_factor_is_the_negative():
+    def program(x):
+        return 2.0 * x[0], -2.0 * x[0], 2.0 * x[1], -3.0 * x[1]
+
+    graph = same_values(cse, staged(program, "f1"), rng.normal(size=2))
+    assert names(graph).count("negative") == 1
+    assert names(graph).count("multiply") == 3
+
+
 def test_storing_what_is_there_is_dropped():
     def program(x):
         y = x.copy()
@@ -520,6 +529,31 @@ def test_short_rows_lie_in_columns_where_inner_loops_go_along_them(inner, exchan
 
     graph = same_values(columns, staged(program, "f1"), rng.normal(size=5))
     assert ("transpose" in names(graph)) == exchanged
+
+
+@pytest.mark.parametrize(("start", "copied"), [("0", True), ("3 * i", False)])
+def test_of_an_argument_with_short_rows_inner_loops_read_columns(start, copied):
+    """Not where they read each number once."""
+
+    def program(r):
+        y = zeros(r.shape[0], 2)
+
+        def row(i):
+            first = 0 if start == "0" else 3 * i
+
+            def other(j):
+                y.add((i, 0), r[first + j, 2] * r[i, 0])
+                y.add((i, 1), r[first + j, 0] * r[0, 1])
+
+            loop(0, 3, other)
+
+        loop(0, r.shape[0] // 3, row)
+        return y.tracer_of()
+
+    graph = same_values(
+        columns, staged(program, "f2=r.shape[0],3"), rng.normal(size=(7, 3))
+    )
+    assert ("transpose" in names(graph)) == copied
 
 
 def test_derivatives_share_a_reciprocal_and_quotients_stay_what_they_are():

@@ -10,8 +10,17 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from tracegrad.ir.graph import Equation, Graph, Operand, Value, is_value, substitute
+from tracegrad.ir.graph import (
+    Equation,
+    Graph,
+    Literal,
+    Operand,
+    Value,
+    is_value,
+    substitute,
+)
 from tracegrad.ir.types import ArrayType, Type
+from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import refs, storage
 from tracegrad.primitives.identities import made_by
 from tracegrad.transforms.regions import clone, is_loop, is_ref, walk_in, written
@@ -62,6 +71,7 @@ class _Merge:
         kept = []
         for equation in graph.equations:
             equation.inputs = tuple(substitute(x, self._known) for x in equation.inputs)
+            self._negate(equation, tables)
             if equation.regions:
                 self._regions(equation, tables)
             elif self._seen_before(equation, tables) or self._is_there(
@@ -94,6 +104,18 @@ class _Merge:
                 return True
         tables[-1][key] = output
         return False
+
+    def _negate(self, equation: Equation, tables: list[dict[Any, Operand]]) -> None:
+        """Make a product with ``-c`` the negative of that with ``c``, if known."""
+        if equation.primitive is not ew.multiply:
+            return
+        factor, *others = equation.inputs
+        if isinstance(factor, Literal) and isinstance(factor.value, float):
+            opposite = Literal(-factor.value, factor.type.dtype)
+            key = self._key(ew.multiply, (opposite, *others), equation.params)
+            found = next((t[key] for t in reversed(tables) if key in t), None)
+            if found is not None:
+                equation.primitive, equation.inputs = ew.negative, (found,)
 
     def _is_there(self, equation: Equation, tables: list[dict[Any, Operand]]) -> bool:
         """Whether an equation stores what its cells hold already."""

@@ -4,6 +4,7 @@ A loop over particles that adds to ``f[j, 0]``, ``f[j, 1]`` and ``f[j, 2]`` touc
 memory in strides, and each of its vector instructions becomes many. An array that the
 program makes itself may lie in memory as it likes: with its axes exchanged each column
 is contiguous, and one pass after the loops puts them in the order that is returned.
+Of an argument whose rows are read along, again and again, such an array is a copy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tracegrad.ir.graph import Builder, Equation, Graph, Literal, Value
 from tracegrad.ir.shapes import Assumptions
-from tracegrad.ir.types import RefType
+from tracegrad.ir.types import ArrayType, RefType
 from tracegrad.primitives import refs
 from tracegrad.primitives.control import for_
 from tracegrad.primitives.rearrange import simplify
@@ -45,20 +46,25 @@ class _Uses:
 def columns(graph: Graph) -> Graph:
     """The graph with arrays of rows kept by columns, where inner loops gain by it."""
     copy = clone(graph)
-    candidates = [e for e in copy.equations if _has_short_rows(e)]
-    if candidates:
-        structure = Structure(copy)
-        for made in candidates:
-            uses = _uses(copy, made.outputs[0])
-            if uses is not None and _goes_along(structure, uses.points):
-                _exchange(copy, made, uses)
+    made = [e for e in copy.equations if e.primitive is refs.alloc]
+    arguments = [x for x in copy.params if isinstance(x.type, ArrayType)]
+    structure = Structure(copy)
+    for equation in made:
+        (ref,) = equation.outputs
+        uses = _uses(copy, ref) if _has_short_rows(ref) else None
+        if uses is not None and _goes_along(structure, uses.points):
+            _exchange(copy, equation, uses)
+    for argument in filter(_has_short_rows, arguments):
+        reads = [e for e in copy.walk() if _reads_along(structure, e, argument)]
+        if reads:
+            _copy(copy, argument, reads)
     return copy
 
 
-def _has_short_rows(equation: Equation) -> bool:
-    if equation.primitive is not refs.alloc or len(equation.params["shape"]) != 2:
+def _has_short_rows(array: Value) -> bool:
+    if len(array.type.shape) != 2:
         return False
-    rows, width = equation.params["shape"]
+    rows, width = array.type.shape
     return rows.value is None and width.value in range(2, WIDEST + 1)
 
 
@@ -104,12 +110,46 @@ def _goes_along(structure: Structure, points: list[Equation]) -> bool:
     return moves
 
 
+def _reads_along(structure: Structure, equation: Equation, argument: Value) -> bool:
+    """Whether an inner loop takes a column's cells, and one around it takes them again.
+
+    Then there are far more reads than cells to copy.
+    """
+    place = cells.place_of(equation)
+    if place is None or place.base is not argument or place.sizes != (None, None):
+        return False
+    loops = structure.loops(structure.place[equation][0])
+    row, column = place.index
+    if len(loops) < 2 or not isinstance(column, Literal):
+        return False
+    form = affine(row)
+    pace = form.pop(loops[-1].params[0], 0)
+    counted = structure.owner[loops[-1]].primitive is for_
+    return counted and abs(pace) == 1 and set(form) <= {()}
+
+
+def _copy(graph: Graph, argument: Value, reads: list[Equation]) -> None:
+    """Let an argument be read by columns."""
+    builder = Builder(Graph(parent=graph), Assumptions(), simplify)
+    turned = builder.emit1(transpose, (argument,), {"perm": (1, 0)})
+    new = builder.emit1(refs.copy, (turned,))
+    cells.named(new, _name(argument))
+    graph.equations[:0] = adopt(graph, builder.graph.equations)
+    for equation in reads:
+        _, row, column = equation.inputs
+        equation.inputs = (new, column, row)
+
+
+def _name(array: Value) -> str | None:
+    return f"{array.name}_columns" if array.name else None
+
+
 def _exchange(graph: Graph, made: Equation, uses: _Uses) -> None:
     """Let an array have its axes exchanged."""
     (old,) = made.outputs
     rows, width = made.params["shape"]
     type_ = RefType(old.type.dtype, (width, rows))
-    new = Value(type_, f"{old.name}_columns" if old.name else None, graph)
+    new = Value(type_, _name(old), graph)
     new.definition = made
     made.outputs = (new,)
     made.params = {**made.params, "shape": (width, rows)}
