@@ -34,7 +34,7 @@ FLOORS = (
     ("tracegrad.ir",),
     ("tracegrad.primitives",),
     ("tracegrad.numpy_api",),
-    ("tracegrad.traces.tracer",),
+    ("tracegrad.traces.tracer", "tracegrad.traces.words"),
     ("tracegrad.traces", "tracegrad.transforms"),
     ("tracegrad.lower",),
     ("tracegrad",),

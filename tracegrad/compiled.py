@@ -36,6 +36,7 @@ from tracegrad.traces.escapes import defect, is_defect
 from tracegrad.traces.inputs import Leaf, describe, identifier
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.words import spelled_out
 
 Mode = Literal["auto", "compiled", "tape"]
 Place = Callable[[Any], Any]
@@ -206,6 +207,11 @@ class Compiled(functools.partial[Any]):
                 if self._mode == "compiled" or self._eager is None:
                     raise
                 return self._fall_back(error, key, args, kwargs, out)
+            except Exception as error:
+                own = spelled_out(error, lambda: self._on_tape(args, kwargs, None))
+                if own is None:
+                    raise
+                raise own from None
         if found is None:
             raise TracegradError(
                 f"{self._title}: a fresh specialisation rejects its own arguments.",

@@ -58,7 +58,11 @@ class Run:
             inner[k] = inner[k].copy()
         args, kwargs = pytree.unflatten(tree, inner)
         with enable_grad():
-            returned = converted(function)(*args, **kwargs)
+            try:
+                returned = converted(function)(*args, **kwargs)
+            except Exception as error:
+                error.args = tuple(map(self.out, error.args))
+                raise
         self.leaves, self.tree = pytree.flatten(returned)
 
     def returned(self) -> Any:

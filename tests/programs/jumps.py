@@ -212,3 +212,17 @@ def newton_damped(p):
             halvings += 1
         x = x + t * step
     return x + 0.0 * halvings
+
+
+@program(vector, rate, sizes=(1, 2, 5))
+def raises_with_values_in_the_text(x, limit):
+    s = 0.0
+    for i in range(x.shape[0]):
+        if x[i] > 1.5 * limit + 3.0:
+            raise ValueError("x[%d] is %.3g, not %s" % (i, x[i], limit))  # noqa: UP031
+        if x[i] < -4.0:
+            raise ArithmeticError("{:.2f} at {}".format(x[i], i))  # noqa: UP032
+        s += x[i] * x[i] * limit
+    message = f"sum {s:8.2f} of " + ", ".join(f"{v:.1f}" for v in [s, limit])
+    assert s < 500.0, message
+    return s

@@ -6,12 +6,13 @@ derivative, they refuse.
 >>> import numpy as np
 >>> x = array(np.array([3.0, 4.0]), tracked=True)
 >>> np.sqrt(np.sum(x**2)), x.std()
-(taped float64(5.0), taped float64(0.5))
+(5.0, 0.5)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.numpy_api.indexing import getitem
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
+from tracegrad.tape import texts
 from tracegrad.tape.inplace import check_writable, in_place, set_item
 from tracegrad.tape.modes import recorder
 from tracegrad.tape.node import LEAF
@@ -102,6 +104,8 @@ class Array(Operators):
         return array.copy() if copy else array
 
     def __float__(self) -> float:
+        if texts.is_interpolating(sys._getframe(1)):
+            return float(value_of(self, "a text"))
         return float(self._value("float()"))
 
     # The derivative of what depends on a truth or a whole number is zero.
@@ -121,13 +125,20 @@ class Array(Operators):
         return numpy_table.METHODS["round"](self, digits or 0)
 
     def __format__(self, spec: str) -> str:
-        return format(self._array, spec)
+        return format(value_of(self, "a text"), spec) if spec else str(self)
 
     def __str__(self) -> str:
-        return str(self._array)
+        return self._digits(str)
 
     def __repr__(self) -> str:
-        return f"taped {self._array!r}".replace("np.", "")
+        return self._digits(repr)
+
+    def _digits(self, spell: Callable[[Any], str]) -> str:
+        values = value_of(self, "a text")
+        if values.ndim:
+            return spell(values)
+        text = spell(left(self))
+        return text if edge_of(self) is None else texts.Digits(text)
 
     # --- copies and writing ----------------------------------------------------------
 

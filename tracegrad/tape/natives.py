@@ -11,7 +11,7 @@
 ...     return y
 >>> from tracegrad.tape.array import array
 >>> converted(f)(array(0.0, tracked=True))
-taped array([1., 0.])
+array([1., 0.])
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 from tracegrad.numpy_api import table as numpy_table
 from tracegrad.numpy_api.arguments import traced_in
 from tracegrad.tape.array import Array, array
+from tracegrad.tape.record import value_of
 
 _MAKERS = frozenset(
     {"zeros", "ones", "empty", "full", "array", "eye", "linspace", "fromiter"}
@@ -48,6 +49,8 @@ class _NumPy(ModuleType):
         found = getattr(np, name)
         if name in _MAKERS or name in _LIKE:
             return _maker(found)
+        if name.startswith("format_float_"):
+            return lambda x, **options: found(_plain(x), **options)
         return found
 
 
@@ -60,6 +63,10 @@ class _Math(ModuleType):
         if known is None:
             return found
         return lambda *args: found(*args) if traced_in(args) is None else known(*args)
+
+
+def _plain(x: Any) -> Any:
+    return value_of(x, "a text") if isinstance(x, Array) else x
 
 
 @functools.lru_cache(maxsize=64)

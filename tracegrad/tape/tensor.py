@@ -196,7 +196,7 @@ class Tensor(Methods):
         return format(self.item(), spec) if spec and not self.ndim else repr(self)
 
     def __repr__(self) -> str:
-        return text_of(self._array, edge_of(self), self._edge is LEAF)
+        return text_of(value_of(self, "a text"), edge_of(self), self._edge is LEAF)
 
     # --- gradients -----------------------------------------------------------------
 

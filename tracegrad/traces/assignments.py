@@ -18,9 +18,10 @@ from tracegrad.traces.objects import (
     update_item,
 )
 from tracegrad.traces.operators import IN_PLACE
-from tracegrad.traces.protocols import binary, own_method
+from tracegrad.traces.protocols import own_method
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import static_key
+from tracegrad.traces.spelling import binary
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View
 

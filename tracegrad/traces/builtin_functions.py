@@ -39,8 +39,10 @@ from tracegrad.traces.protocols import total
 from tracegrad.traces.scope import Machine, example
 from tracegrad.traces.sequences import items
 from tracegrad.traces.slots import is_number
+from tracegrad.traces.spelling import SPELLING, spelled
 from tracegrad.traces.tracer import Tracer, size_tracer
 from tracegrad.traces.unsized import Unsized
+from tracegrad.traces.words import Words
 
 Function = Callable[..., Any]
 
@@ -160,15 +162,19 @@ def _quantifier(reduction: Any, both: Any, native: Function) -> Function:
     return quantifier
 
 
-def _sorted(machine: Machine, values: Any, **options: Any) -> Any:
+def _sorted(
+    machine: Machine, values: Any, *, key: Any = None, reverse: bool = False
+) -> Any:
     parts = list(items(machine, values))
-    if any(isinstance(part, Tracer) for part in parts):
+    keys = parts if key is None else [machine.call(key, part) for part in parts]
+    if any(isinstance(k, Tracer) for k in keys):
         raise TracingError(
             "sorted() of traced values needs to know them.",
             machine.builder.location,
             "Use np.sort, or sort outside the traced function.",
         )
-    return sorted(parts, **options)
+    order = sorted(range(len(parts)), key=keys.__getitem__, reverse=reverse)
+    return [parts[k] for k in order]
 
 
 def _fromiter(
@@ -261,7 +267,8 @@ def _of_example(native: Function) -> Function:
 
 
 def _print(machine: Machine, *values: Any, **options: Any) -> None:
-    if any(isinstance(value, Tracer) for value in values):
+    texts = [spelled(machine, value) for value in values]
+    if any(isinstance(text, Words) for text in texts):
         raise TracingError(
             "print() of a traced value: it has no number while it is traced.",
             machine.builder.location,
@@ -274,7 +281,7 @@ def _print(machine: Machine, *values: Any, **options: Any) -> None:
             "It would print once, while tracing. Print outside the traced function.",
         )
     if not machine.silent:
-        builtins.print(*values, **options)
+        builtins.print(*texts, **options)
 
 
 def _getattr(machine: Machine, value: Any, name: str, *default: Any) -> Any:
@@ -317,9 +324,11 @@ ALWAYS: dict[Any, Function] = {
     max: _extreme(ew.maximum, np.max, max),
     np.fromiter: _fromiter,
     sum: _sum,
+    sorted: _sorted,
     getattr: _getattr,
     hasattr: _hasattr,
     setattr: _setattr,
+    **SPELLING,
     checkpoint: lambda machine, steps, snapshots: marked(
         machine.memory, steps, snapshots
     ),
@@ -334,7 +343,6 @@ ON_TRACERS: dict[Any, Function] = {
     bool: _bool,
     complex: _complex,
     round: _round,
-    sorted: _sorted,
     zip: _zip,
     enumerate: _enumerate,
     list: _over_items(list),

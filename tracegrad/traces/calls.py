@@ -21,7 +21,7 @@ from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
 from tracegrad.numpy_api.alternatives import ValueNeeded
 from tracegrad.numpy_api.table import name_of
-from tracegrad.traces import masked, methods, programs
+from tracegrad.traces import masked, methods, programs, spelling
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
@@ -36,6 +36,7 @@ from tracegrad.traces.statements import execute
 from tracegrad.traces.tracer import Tracer, convert, lift
 from tracegrad.traces.unsized import first_unsized
 from tracegrad.traces.watched import watched
+from tracegrad.traces.words import worded
 
 _LAZY = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _ARRAY_MUTATORS = frozenset({"sort", "fill", "put", "itemset", "resize", "partition"})
@@ -249,7 +250,7 @@ def _call_sourceless(
         tuple(cells),
     )
     own.__kwdefaults__ = function.__kwdefaults__
-    return own(*args, **kwargs)
+    return worded(own(*args, **kwargs))
 
 
 def _range(machine: Machine, name: str, *bounds: Any) -> range:
@@ -287,9 +288,10 @@ def _native(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
     """Built-ins, NumPy, and what else isn't interpreted."""
     owner = getattr(function, "__self__", None)
     try:
+        args, kwargs = spelling.admitted(function, args, kwargs)
         given = (owner, *args, *kwargs.values())
         with watched(machine, function, zip(given, given, strict=True)):
-            return _applied(machine, function, args, kwargs)
+            return worded(_applied(machine, function, args, kwargs))
     except ValueNeeded as error:
         raise error.by(name_of(function)) from None
 
@@ -298,9 +300,9 @@ def _applied(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any
     method = conversion(function, args)
     if method is not None:
         return call(machine, method, args, kwargs)
-    handler = _handler(ALWAYS, function)
+    handler = spelling.template_of(function) or _handler(ALWAYS, function)
     unsized = first_unsized((args, kwargs))
-    if handler is not None and unsized is None:
+    if handler is not None and (unsized is None or function in spelling.SPELLING):
         return handler(machine, *args, **kwargs)
     _refuse_random(machine, function)
     if _handler(_POSITIONS, function) and len(args) == 1 and has_tracer(args):
@@ -362,6 +364,9 @@ def _method(
     if name in _MUTATORS:
         outside.refuse_write(builder, owner, f".{name}()")
         machine.memory.refuse_change(owner, f".{name}()")
+        if name == "sort":
+            owner[:] = ALWAYS[sorted](machine, owner, *args, **kwargs)
+            return None
         return method(*args, **kwargs)
     own = outside.opened(builder, owner)
     return (method if own is owner else getattr(own, name))(*args, **kwargs)

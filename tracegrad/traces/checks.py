@@ -19,6 +19,7 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.control import check
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.words import plain
 
 _DIVISIONS: dict[type[ast.operator], str] = {
     ast.FloorDiv: "integer division or modulo by zero",
@@ -88,7 +89,7 @@ def builtin_kind(kind: type[BaseException]) -> type[BaseException]:
 
 def message_of(error: BaseException) -> str:
     """What an exception says."""
-    return str(error.args[0]) if len(error.args) == 1 else str(error)
+    return plain(str(error.args[0]) if len(error.args) == 1 else str(error))
 
 
 def negated(builder: Any, predicate: Operand) -> Operand:

@@ -29,11 +29,13 @@ from tracegrad.traces.objects import (
     set_item,
     unpack,
 )
-from tracegrad.traces.protocols import binary, compare, own_method, unary
+from tracegrad.traces.protocols import compare, own_method, unary
 from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.slots import is_number
+from tracegrad.traces.spelling import binary, formatted, spelled
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.words import Words, plain, refused, worded
 
 _T = TypeVar("_T")
 
@@ -151,6 +153,8 @@ def _member(value: Any, container: Any, frame: Frame) -> Any:
     if method is not None:
         return condition(frame, frame.machine.call(method, container, value), "'in'")
     value = static_key(value)
+    if isinstance(value, Words) and isinstance(container, str):
+        raise refused()
     parts = list(container) if isinstance(container, _CONTAINERS) else []
     if not isinstance(value, Tracer) and not any(isinstance(p, Tracer) for p in parts):
         return value in container
@@ -242,22 +246,17 @@ def _dict(node: ast.Dict, frame: Frame) -> dict[Any, Any]:
 
 
 def _joined(node: ast.JoinedStr, frame: Frame) -> str:
-    return "".join(str(evaluate(part, frame)) for part in node.values)
+    parts = [evaluate(part, frame) for part in node.values]
+    return worded("".join(map(plain, parts)))
 
 
 def _formatted(node: ast.FormattedValue, frame: Frame) -> str:
-    value = static_key(evaluate(node.value, frame))
+    value = evaluate(node.value, frame)
     spec = evaluate(node.format_spec, frame) if node.format_spec else ""
-    if isinstance(value, Tracer):
-        return repr(value)
-    match chr(max(node.conversion, 0)):
-        case "r":
-            value = repr(value)
-        case "s":
-            value = str(value)
-        case "a":
-            value = ascii(value)
-    return format(value, spec)
+    frame.at(node.lineno)
+    if node.conversion > 0:
+        value = spelled(frame.machine, value, chr(node.conversion))
+    return formatted(frame.machine, value, spec)
 
 
 # --- comprehensions ----------------------------------------------------------------

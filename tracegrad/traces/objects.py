@@ -30,6 +30,7 @@ from tracegrad.traces.stretches import Stretch
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.unsized import Unsized
 from tracegrad.traces.views import View, snapshots, viewed
+from tracegrad.traces.words import worded
 
 
 def get_attribute(value: Any, name: str, machine: Machine) -> Any:
@@ -39,7 +40,7 @@ def get_attribute(value: Any, name: str, machine: Machine) -> Any:
     getter = _property(value, name)
     if getter is not None:
         return machine.call(getter, value)
-    return machine.outside.attribute(machine.builder, value, name)
+    return worded(machine.outside.attribute(machine.builder, value, name))
 
 
 _AS_PYTHON = {"item": as_python.item, "tolist": as_python.tolist}

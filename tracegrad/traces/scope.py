@@ -27,6 +27,7 @@ from tracegrad.traces.outside import Outside, Place
 from tracegrad.traces.stale import MISSING, loaded
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View
+from tracegrad.traces.words import Words, plain
 
 _T = TypeVar("_T")
 
@@ -98,6 +99,9 @@ def running(machine: Machine) -> Iterator[Machine]:
     token = _machine.set(machine)
     try:
         yield machine
+    except Exception as error:
+        error.args = tuple(plain(x) if isinstance(x, Words) else x for x in error.args)
+        raise
     finally:
         _machine.reset(token)
 

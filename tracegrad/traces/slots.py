@@ -24,6 +24,7 @@ from tracegrad.traces.memory import Memory
 from tracegrad.traces.stale import Frozen, shared_by
 from tracegrad.traces.tracer import Tracer, convert, dtype_name, lift, result_dtype
 from tracegrad.traces.unsized import Unsized
+from tracegrad.traces.words import Words
 
 _INT64 = np.iinfo(np.int64)
 
@@ -94,7 +95,7 @@ def same_object(a: Any, b: Any) -> bool:
     """Whether two leaves are one object, or equal constants of one type."""
     if a is b:
         return True
-    if isinstance(a, (Tracer, np.ndarray)) or type(a) is not type(b):
+    if isinstance(a, (Tracer, np.ndarray, Words)) or type(a) is not type(b):
         return False
     if isinstance(a, float):
         return Literal(a, "float64") == Literal(b, "float64")

@@ -29,11 +29,13 @@ from tracegrad.traces.memory import Key, Made, Memory, Restart, mark
 from tracegrad.traces.outside import Capture, Outside, StateGuard
 from tracegrad.traces.overlaps import exclusive
 from tracegrad.traces.scope import Machine, running
+from tracegrad.traces.spelling import first_words
 from tracegrad.traces.stores import copied
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.unmet import noting
 from tracegrad.traces.unsized import first_unsized
 from tracegrad.traces.views import View
+from tracegrad.traces.words import refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ def _outputs(
 ) -> tuple[tuple[Output, ...], pytree.Tree]:
     """The graph's results, from what the function returned."""
     opened = machine.outside.opened(machine.builder, returned)
-    _refuse_unsized(machine, opened)
+    _refuse_unknown(machine, opened)
     found, tree = pytree.flatten(opened)
     outputs = []
     for leaf in found:
@@ -278,7 +280,9 @@ def _outputs(
     return tuple(outputs), tree
 
 
-def _refuse_unsized(machine: Machine, returned: Any) -> None:
+def _refuse_unknown(machine: Machine, returned: Any) -> None:
+    if first_words(returned) is not None:
+        raise refused()
     if first_unsized(returned) is not None:
         raise TracingError(
             "the function returns what a mask selects, or a slice: its length depends "
@@ -352,7 +356,7 @@ def trace_region(
         args, kwargs = pytree.unflatten(tree, inner)
         returned = machine.call(function, *args, **kwargs)
         opened = machine.outside.opened(builder, returned)
-        _refuse_unsized(machine, opened)
+        _refuse_unknown(machine, opened)
         written = [k for k, x in enumerate(inner) if _is_written(memory, x)]
         if returning:
             opened = _with_written(opened, [inner[k] for k in written])

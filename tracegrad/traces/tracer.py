@@ -51,6 +51,7 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import linalg, structural
 from tracegrad.primitives.identities import dim_of, size_value
+from tracegrad.traces.words import STAND_IN
 
 # --- operators: a weak result only from weak operands, as Python's numbers ---------
 
@@ -201,7 +202,10 @@ class Tracer:
 
     def __repr__(self) -> str:
         name = self.operand.name if isinstance(self.operand, Value) else self.operand
-        return f"<traced {name or 'value'}: {self.type}>"
+        return f"{STAND_IN}{name or 'value'}: {self.type}>"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
 
     # --- operators -----------------------------------------------------------------
 

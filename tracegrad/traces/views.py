@@ -23,6 +23,7 @@ from tracegrad.numpy_api.shapes import with_new_axes
 from tracegrad.primitives import refs, structural
 from tracegrad.traces.memory import Memory, Part
 from tracegrad.traces.tracer import Tracer, lift, size_tracer
+from tracegrad.traces.words import STAND_IN
 
 Number: TypeAlias = Any  # an int, or a tracer of one
 
@@ -157,7 +158,8 @@ class View(Tracer):
         return numpy_table.lookup(function)(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"<view of {self.base.name or 'an array'}: {self.type}>"
+        name = self.base.name or "array"
+        return f"{STAND_IN}{name}: {self.type}>"
 
 
 class Alias(View):
