@@ -249,3 +249,38 @@ def test_jacobians_and_hessians_take_the_tape():
     np.testing.assert_allclose(tg.hessian(growing, mode="tape")(X), expected)
     with pytest.raises(ArgumentError, match="does not run on the tape"):
         tg.vmap(lambda x: x, mode="tape")(X)
+
+
+def augmented_element(x):
+    first = x[0]
+    kept = [first]
+    first += 1.0
+    return x[0] * first * kept[0]
+
+
+def swapped_elements(x):
+    y = x * 2.0
+    y[0], y[-1] = y[-1], y[0]
+    return 3.0 * y[0] + y[-1] ** 2
+
+
+def element_before_a_write(x):
+    y = np.outer(x, x)
+    before, after = y[np.int64(0), 1], y[1, ...]
+    y[0, 1] = 7.0
+    y[1] *= 2.0
+    total = trace = y.sum()
+    total -= before
+    return before * total * trace + after[0]
+
+
+@pytest.mark.parametrize(
+    "function", [augmented_element, swapped_elements, element_before_a_write]
+)
+def test_an_element_is_a_number_and_rows_are_views(function):
+    x = np.array([2.0, 3.0, -1.0])
+    value, slope = tg.value_and_grad(function, mode="tape")(x)
+    expected, compiled = tg.value_and_grad(function, mode="compiled")(x)
+    np.testing.assert_allclose(value, function(x), rtol=1e-14)
+    np.testing.assert_allclose(value, expected, rtol=1e-14)
+    np.testing.assert_allclose(slope, compiled, rtol=1e-14)

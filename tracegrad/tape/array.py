@@ -27,10 +27,21 @@ from tracegrad.tape.inplace import check_writable, in_place, set_item
 from tracegrad.tape.modes import recorder
 from tracegrad.tape.node import LEAF
 from tracegrad.tape.operators import Operators
+from tracegrad.tape.parts import basic, part
 from tracegrad.tape.protocols import array_function, array_ufunc
 from tracegrad.tape.record import detached, edge_of, value_of
 from tracegrad.tape.shaping import plain
 from tracegrad.tape.value import Value, made
+
+
+def _augmented(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``self <op>= other``: an array changes, a number gets a new value."""
+    change = in_place(function)
+
+    def method(self: Any, other: Any) -> Any:
+        return change(self, other) if self.ndim else function(self, other)
+
+    return method
 
 
 class Array(Operators):
@@ -69,7 +80,16 @@ class Array(Operators):
         return (self[k] for k in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        return getitem(self, plain(index))
+        key = plain(index)
+        several = key if type(key) is tuple else (key,)
+        if len(several) == self.ndim and all(type(k) is int for k in several):
+            return part(self, index=several)
+        place = basic(key)
+        if place is not None:
+            return part(self, index=place)
+        found = getitem(self, key)
+        # An element is a number: it stays what it is when the array is written to.
+        return found if found.ndim else found.copy()
 
     def __setitem__(self, index: Any, value: Any) -> None:
         set_item(self, index, value)
@@ -158,11 +178,11 @@ class Array(Operators):
         check_writable(self)
         self[...] = numpy_table.FUNCTIONS[np.sort](self, axis)
 
-    __iadd__ = in_place(ew.add)
-    __isub__ = in_place(ew.subtract)
-    __imul__ = in_place(ew.multiply)
-    __itruediv__ = in_place(ew.divide)
-    __ipow__ = in_place(ew.raise_to)
+    __iadd__ = _augmented(ew.add)
+    __isub__ = _augmented(ew.subtract)
+    __imul__ = _augmented(ew.multiply)
+    __itruediv__ = _augmented(ew.divide)
+    __ipow__ = _augmented(ew.raise_to)
 
     __array_ufunc__ = array_ufunc
     __array_function__ = array_function
