@@ -369,3 +369,16 @@ def parity_and_not(x):
         if not x[i] > 0 and s < 0:
             s = -s
     return s
+
+
+@program(vector, sizes=(3, 5))
+def written_copies_and_views(x):
+    y = x * 2.0
+    first, second = y**1, +y
+    first[0] = 1.0
+    second[1] = y[0]
+    y[-1], y[0] = y[0], y[-1]
+    square = np.outer(y, y)
+    same = np.linalg.matrix_power(square, 1)
+    same[0] = x[0]
+    return y, first, second, square, np.kron(x, np.ones(2)) @ np.kron(x, np.ones(2))

@@ -284,3 +284,41 @@ def test_an_element_is_a_number_and_rows_are_views(function):
     np.testing.assert_allclose(value, function(x), rtol=1e-14)
     np.testing.assert_allclose(value, expected, rtol=1e-14)
     np.testing.assert_allclose(slope, compiled, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "copies",
+    [
+        lambda x: +x,
+        lambda x: x**1,
+        lambda x: x.astype(float),
+        lambda x: np.tile(x, 1),
+        lambda x: np.roll(x, 0),
+        lambda x: np.concatenate([x]),
+        lambda x: np.sum(x[None], axis=0),
+    ],
+)
+def test_what_numpy_copies_is_a_copy(copies):
+    def written(x):
+        y = x * 2.0
+        z = copies(y)
+        z[0] = 1.0
+        return np.sum(y * z)
+
+    x = np.array([2.0, 3.0, -1.0])
+    value, slope = tg.value_and_grad(written, mode="tape")(x)
+    assert value == written(x)
+    np.testing.assert_allclose(slope, [2.0, 24.0, -8.0])
+
+
+def test_a_diagonal_by_einsum_is_not_written():
+    def written(x):
+        a = np.outer(x, x)
+        np.einsum("ii->i", a)[:] = 1.0
+        return np.sum(a)
+
+    x = np.array([2.0, 3.0])
+    with pytest.raises(RuntimeError, match="read-only"):
+        tg.grad(written, mode="tape")(x)
+    with pytest.raises(TracingError, match="view"):
+        tg.grad(written, mode="compiled")(x)

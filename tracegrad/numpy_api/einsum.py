@@ -57,6 +57,14 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
 # --- the notation ------------------------------------------------------------------
 
 
+def is_view(subscripts: Any, *operands: Any) -> bool:
+    """Whether NumPy gives a view: of one operand, with axes only moved or merged."""
+    if len(operands) != 1 or not isinstance(subscripts, str):
+        return False
+    (term,), wanted = parse(subscripts, [rank_of(operands[0])])
+    return set(term) == set(wanted)
+
+
 def parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """The letters of each operand and of the result; an ellipsis gets capitals."""
     text = subscripts.replace(" ", "")

@@ -185,7 +185,8 @@ def _sum_of_products(
 
 def kron(a: Any, b: Any) -> Any:
     """The Kronecker product."""
-    a, b = asarray(a), asarray(b)
+    like = traced_in((a, b))
+    a, b = recorded(like, asarray(a)), recorded(like, asarray(b))
     rank = max(rank_of(a), rank_of(b))
     a = with_new_axes(a, tuple(range(rank - rank_of(a))))
     b = with_new_axes(b, tuple(range(rank - rank_of(b))))

@@ -28,7 +28,7 @@ from tracegrad.tape.modes import recorder
 from tracegrad.tape.node import LEAF
 from tracegrad.tape.operators import Operators
 from tracegrad.tape.parts import basic, part
-from tracegrad.tape.protocols import array_function, array_ufunc
+from tracegrad.tape.protocols import array_function, array_ufunc, owned
 from tracegrad.tape.record import detached, edge_of, value_of
 from tracegrad.tape.shaping import plain
 from tracegrad.tape.value import Value, made
@@ -98,7 +98,10 @@ class Array(Operators):
         method = numpy_table.METHODS.get(name)
         if method is None:
             raise AttributeError(f"an array on the tape has no attribute {name!r}")
-        return lambda *args, **kwargs: method(self, *args, **kwargs)
+        own = getattr(np.ndarray, name)
+        return lambda *args, **kwargs: owned(
+            method(self, *args, **kwargs), own, (self, *args), kwargs
+        )
 
     # --- plain values: only of what carries no derivative ----------------------------
 
@@ -161,6 +164,13 @@ class Array(Operators):
         return text if edge_of(self) is None else texts.Digits(text)
 
     # --- copies and writing ----------------------------------------------------------
+
+    def __pow__(self, exponent: Any) -> Any:
+        found = super().__pow__(exponent)
+        return found.copy() if found is self else found
+
+    def __pos__(self) -> Any:
+        return self.copy()
 
     def copy(self, order: str = "C") -> Any:
         """A copy, through which derivatives flow."""

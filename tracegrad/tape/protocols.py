@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from tracegrad.errors import DifferentiationError, TracingError
+from tracegrad.numpy_api import einsum
 from tracegrad.numpy_api import table as numpy_table
-from tracegrad.tape.record import edge_of, value_of
+from tracegrad.primitives import comparisons as cmp
+from tracegrad.tape.record import View, edge_of, value_of
 from tracegrad.tape.value import Value, made
 
 # Functions whose results depend on values, but have no derivative.
@@ -36,7 +38,7 @@ def array_ufunc(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any)
     implementation = numpy_table.find(ufunc)
     if implementation is None:
         return _on_values(self, ufunc, inputs, kwargs)
-    return implementation(*inputs)
+    return owned(implementation(*inputs), ufunc, inputs, {})
 
 
 def array_function(self: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -44,7 +46,24 @@ def array_function(self: Any, function: Any, types: Any, args: Any, kwargs: Any)
     implementation = numpy_table.find(function)
     if function in _WITHOUT_DERIVATIVE or implementation is None:
         return _on_values(self, function, args, kwargs)
-    return implementation(*args, **kwargs)
+    result = implementation(*args, **kwargs)
+    if function is np.einsum and einsum.is_view(*args):
+        if not np.may_share_memory(result._memory(), args[1]._memory()):
+            result._memory().flags.writeable = False  # it would have to write to both
+        return result
+    return owned(result, function, args, kwargs)
+
+
+def owned(result: Any, function: Any, args: Any, kwargs: Any) -> Any:
+    """A result that shares memory only if NumPy's does: ``x.astype(float)`` copies."""
+    if not isinstance(result, Value):
+        return result
+    if type(result._edge) is not View and not any(result is x for x in args):
+        return result
+    native = function(*_plain(args), **_plain(kwargs))
+    if np.may_share_memory(native, result._array):
+        return result
+    return cmp.convert(result, dtype=str(result.dtype))
 
 
 def _into(out: Sequence[Any], result: Any) -> Any:

@@ -64,8 +64,10 @@ def _binary(
             return NotImplemented
         pair = (other, self) if swap else (self, other)
         result = function(*pair)
-        if isinstance(result, Tracer) and all(map(_is_weak, pair)):
-            result = Tracer(result.builder, result.operand, weak=True)
+        if isinstance(result, Tracer):
+            weak = all(map(_is_weak, pair))
+            if weak or result is self:  # x**1 is a new array
+                result = Tracer(result.builder, result.operand, weak)
         return result
 
     return operator
