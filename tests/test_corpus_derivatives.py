@@ -50,6 +50,7 @@ NO_COMPLEX_STEP = {
     "array_from_a_generator",
     "compared",
     "copies_by_operators",
+    "elements_of_what_a_mask_selects",
     "functions_along_axes",
     "generalised_functions",
     "histogram",

@@ -711,7 +711,7 @@ def test_a_defect_of_ours_is_called_one(monkeypatch):
     [
         (lambda x: x[x > 0], "returns what a mask selects"),
         (lambda x: np.sort(x[x > 0])[0], "numpy.sort"),
-        (lambda x: x[x > 0][0], "an index"),
+        (lambda x: x[x > 0][1:].sum(), "an index"),
         (lambda x: np.sum(x[x > 0] * x[x < 0]), "another mask"),
         (lambda x: np.sum(x[x > 0] * x), "another length"),
         (lambda x: sum(v for v in x[x > 0]), "a loop"),

@@ -315,3 +315,31 @@ def test_a_written_argument_that_is_a_global_too_is_refused():
     assert np.array_equal(TABLE, np.arange(4.0))
     out, _ = vjp(adds_table, np.ones(4))
     assert np.array_equal(out, [1.0, 2.0, 5.0, 16.0])
+
+
+@pytest.mark.filterwarnings("ignore::tracegrad.errors.TapeWarning")
+@pytest.mark.parametrize("result", [None, "sum"])
+def test_on_the_tape(result):
+    """Where a kernel runs on the tape, what it writes are results all the same."""
+
+    def kernel(x, out):
+        kept = [v for v in x if v > 0.0]  # too dynamic to compile
+        for k in range(len(kept)):
+            out[k] = kept[k] ** 2
+        return None if result is None else out[0] + out[1]
+
+    x, out = np.array([3.0, -1.0, 2.0]), np.array([1.0, 5.0, 7.0])
+    before = x.copy(), out.copy()
+    found, pull = vjp(kernel, x, out)
+    bar = np.array([1.0, 10.0, 100.0])
+    x_bar, out_bar = pull(bar if result is None else (2.0, bar))
+    written = found if result is None else found[1]
+    assert written.tolist() == [9.0, 4.0, 7.0]
+    assert out_bar.tolist() == [0.0, 0.0, 100.0]
+    weights = bar if result is None else bar + np.array([2.0, 2.0, 0.0])
+    assert x_bar.tolist() == [6.0 * weights[0], 0.0, 4.0 * weights[1]]
+    pushed, dots = jvp(kernel, (x, out), (np.ones(3), np.ones(3)))
+    dots = dots if result is None else dots[1]
+    assert dots.tolist() == [6.0, 4.0, 1.0]
+    assert (pushed if result is None else pushed[1]).tolist() == [9.0, 4.0, 7.0]
+    assert np.array_equal((x, out), before)

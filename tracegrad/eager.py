@@ -47,8 +47,18 @@ class Run:
     """
 
     def __init__(
-        self, function: Function, args: Any, kwargs: Any, chosen: Sequence[int]
+        self,
+        function: Function,
+        args: Any,
+        kwargs: Any,
+        chosen: Sequence[int],
+        *,
+        returning: bool = False,
     ) -> None:
+        """Run it.
+
+        returning: as if it returned, after its own result, the arguments it writes.
+        """
         leaves, tree = pytree.flatten((args, kwargs))
         self.nested = any(isinstance(x, Value) for x in leaves)
         picked = set(chosen)
@@ -57,12 +67,17 @@ class Run:
         for k in chosen:  # the function may write to its own
             inner[k] = inner[k].copy()
         args, kwargs = pytree.unflatten(tree, inner)
+        states = list(map(_state, inner))
         with enable_grad():
             try:
                 returned = converted(function)(*args, **kwargs)
             except Exception as error:
                 error.args = tuple(map(self.out, error.args))
                 raise
+        if returning:
+            pairs = zip(inner, states, strict=True)
+            written = [x for x, state in pairs if not _same(state, _state(x))]
+            returned = _with_written(returned, written)
         self.leaves, self.tree = pytree.flatten(returned)
 
     def returned(self) -> Any:
@@ -117,6 +132,30 @@ def _placed(leaf: Any, chosen: bool) -> Any:
     if isinstance(leaf, np.ndarray):
         return array(leaf) if leaf.dtype.kind == "f" and leaf.ndim else leaf.copy()
     return leaf
+
+
+def _state(x: Any) -> Any:
+    """What differs once an array was written."""
+    if isinstance(x, Value):
+        return x._cell[0]
+    return x.copy() if isinstance(x, np.ndarray) else None
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, np.ndarray):
+        return np.array_equal(before, after)
+    return bool(before == after)
+
+
+def _with_written(returned: Any, written: Sequence[Any]) -> Any:
+    """What a function returns, and then the arrays that it wrote and did not return."""
+    known = set(map(id, pytree.leaves(returned)))
+    results = [x for x in written if id(x) not in known]
+    if not results:
+        return returned
+    if returned is not None:
+        results = [returned, *results]
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def _zeros(x: Any) -> Array:
@@ -189,7 +228,14 @@ def itself(function: Function) -> Function:
 def _run_floats(function: Function, binder: Binder, primals: Any) -> Run:
     args, kwargs = binder.bind(tuple(primals), {})
     leaves = pytree.leaves((args, kwargs))
-    return Run(function, args, kwargs, [k for k, x in enumerate(leaves) if is_float(x)])
+    chosen = [k for k, x in enumerate(leaves) if is_float(x)]
+    return Run(function, args, kwargs, chosen, returning=True)
+
+
+def value(function: Function) -> Function:
+    """What ``pullback`` says the function returns."""
+    binder = Binder(function)
+    return lambda *primals: _run_floats(function, binder, primals).returned()
 
 
 def _fitted(tree: pytree.Tree, own: Sequence[Any], given: Any, kind: str) -> list[Any]:
@@ -301,7 +347,7 @@ def jacobian_of(function: Function, selection: Selection) -> Function:
     def call(*args: Any, **kwargs: Any) -> Any:
         args, kwargs = binder.bind(args, kwargs)
         _, chosen = _chosen(binder, selection, args, kwargs)
-        run = Run(function, args, kwargs, chosen)
+        run = Run(function, args, kwargs, chosen, returning=True)
         trees = selection.structures(binder, args, kwargs)
         blocks = []
         for number, x in enumerate(run.leaves):

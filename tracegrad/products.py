@@ -136,7 +136,7 @@ def _value(function: Function) -> Function:
 
 
 def _value_kernel(function: Function) -> Compiled:
-    return Compiled(_value(function), function, "", eager=function)
+    return Compiled(_value(function), function, "", eager=eager.value(function))
 
 
 def pull_kernel(function: Function) -> Compiled:

@@ -4,7 +4,16 @@ import math
 
 import numpy as np
 
-from tests.programs.record import count, definite, program, rate, square, vector, wide
+from tests.programs.record import (
+    count,
+    definite,
+    permutation,
+    program,
+    rate,
+    square,
+    vector,
+    wide,
+)
 
 
 @program(wide, sizes=(3, 4))
@@ -305,3 +314,20 @@ def filled_by_columns_and_rows(A, v):
         out[row, inside[row]] *= v + row
     out[~inside[0, :2], 1:] += v
     return out, len(out[inside[:, 0], 0]) * v
+
+
+@program(vector, sizes=(1, 4, 6))
+def nearest_on_the_simplex(v):
+    falling = np.sort(v)[::-1]
+    surplus = np.cumsum(falling) - 1.0
+    number = np.arange(len(v)) + 1
+    kept = falling - surplus / number > 0.0
+    return np.maximum(v - surplus[kept][-1] / number[kept][-1], 0.0)
+
+
+@program(wide, permutation, count, sizes=(3, 4))
+def elements_of_what_a_mask_selects(A, order, k):
+    far = np.linalg.norm(A[order > 0] - 2.0, axis=1)
+    along = np.linalg.norm(A[order != 1], axis=0)
+    chosen = A[A > np.min(A)]
+    return far[0] * chosen[k] - chosen[-k], along, A[order > 0][k - 2]

@@ -85,6 +85,11 @@ class Masked(Unsized):
         """The error for a use that needs the number of elements."""
         return _refused(self, use)
 
+    def __getitem__(self, index: Any) -> Any:
+        if type(index) is int or (isinstance(index, Tracer) and not index.ndim):
+            return _element(self, index)
+        raise self.refused("an index")
+
 
 def _refused(masked: Masked, use: str) -> TracingError:
     return TracingError(
@@ -168,6 +173,20 @@ def count(masked: Masked) -> Any:
     """How many elements the mask selects, as an integer."""
     number = numpy_table.lookup(np.count_nonzero)(masked.mask)
     return Tracer(number.builder, number.operand, weak=True)
+
+
+def _element(masked: Masked, index: Any) -> Any:
+    """``x[mask][index]``: the elements up to each, counted, tell where that one is."""
+    total = count(masked)
+    place = cmp.select(index < 0, index + total, index)
+    inside = (place >= 0) & (place < total)
+    message = "an index is out of bounds for axis 0"
+    emit_check(_memory(masked), inside, IndexError, message)
+    found = numpy_table.lookup(np.cumsum)(ravel(masked.mask))
+    where = numpy_table.lookup(np.searchsorted)(found, place + 1)
+    others = masked.values.dims[masked.mask.ndim :]
+    rows = numpy_table.lookup(np.reshape)(masked.values, (-1, *others))
+    return indexing.getitem(rows, where)
 
 
 # --- the same mask -----------------------------------------------------------------
@@ -335,8 +354,14 @@ def _std(masked: Masked, axis: Any = None, ddof: Any = 0) -> Any:
     return ew.length(_var(masked, axis, ddof))
 
 
-def _norm(masked: Masked) -> Any:
-    return ew.length(_sum(masked * masked))
+def _norm(masked: Masked, ord: Any = None, axis: Any = None) -> Any:
+    vectors = masked.ndim == 1 or isinstance(axis, int)
+    if ord is not None and not (vectors and ord == 2):
+        raise _refused(masked, f"numpy.linalg.norm with ord={ord!r}")
+    total = _sum(masked * masked, axis)
+    if isinstance(total, Masked):
+        return elementwise(ew.length, (total,), {})
+    return ew.length(total)
 
 
 _REDUCTIONS: dict[Any, Callable[..., Any]] = {

@@ -147,12 +147,16 @@ def _table(value: Any, machine: Machine) -> Any:
     """
     items = machine.outside.opened(machine.builder, value)
     if not items or not all(map(is_number, items)):
-        raise TracingError(
-            f"a {type(value).__name__} is indexed by a traced integer.",
-            machine.builder.location,
-            "Use a NumPy array.",
-        )
+        raise _unknown_place(value, machine)
     return asarray(list(items))
+
+
+def _unknown_place(container: Any, machine: Machine) -> TracingError:
+    return TracingError(
+        f"a {type(container).__name__} is indexed by a traced integer.",
+        machine.builder.location,
+        "Use a NumPy array.",
+    )
 
 
 def _is_unknown(index: Any) -> bool:
@@ -220,6 +224,8 @@ def set_item(container: Any, index: Any, value: Any, frame: Frame) -> None:
         if has_tracer(index) or isinstance(value, Tracer):
             memory.require_ref(container)
         memory.require_plain(container)
+    elif _is_unknown(index):
+        raise _unknown_place(container, machine)
     else:
         memory.refuse_change(container, "assigning an item")
     machine.outside.refuse_write(machine.builder, container, "assigning an item")
