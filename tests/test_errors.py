@@ -772,3 +772,16 @@ def test_an_error_on_the_tape_says_why_the_function_ran_there():
     (note,) = caught.value.__notes__
     assert "as it can't be compiled" in note
     assert "generated is a generator" in note
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: np.divmod(x, 2.0, x.copy(), x.copy()), "several outputs"),
+        (lambda x: np.nan_to_num(x, False), "copy=False"),
+    ],
+)
+def test_writing_to_arguments_of_functions(function, reason):
+    text = message(TracingError, jit(function), np.ones(3))
+    assert reason in text
+    assert "test_errors.py" in text

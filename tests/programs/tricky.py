@@ -1,5 +1,7 @@
 """Aliases, jumps and carried names in combinations that went wrong elsewhere."""
 
+import operator
+
 import numpy as np
 
 from tests.programs.record import program, square, vector
@@ -117,6 +119,27 @@ def copies_by_operators(x):
     z = x.astype(float)
     z[1] = 2.0
     return x, y, z
+
+
+@program(vector, vector, sizes=(3, 5))
+def outputs_by_position(x, y):
+    """``np.negative(q, q)``: what follows a ufunc's inputs is where it writes."""
+    q = np.array(x)
+    np.negative(q[1:], q[1:])
+    total = np.empty(len(x))
+    np.cumsum(q, 0, None, total)
+    np.multiply(total, y, q)
+    np.clip(y, -0.5, 0.5, total)
+    return q, total
+
+
+@program(vector, sizes=(3, 5))
+def updated_by_functions(x):
+    y = x.copy()
+    z = operator.iadd(y, x[0])
+    z[1] = operator.imul(x[1], 3.0)
+    np.copyto(y, 2.0 * x, where=x > 0.0)
+    return y
 
 
 @program(vector, sizes=(3, 5))

@@ -207,6 +207,11 @@ def nan_to_num(
     x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Any:
     """NaN and infinities replaced by numbers."""
+    if not copy:
+        raise refuse(
+            "numpy.nan_to_num with copy=False is not supported.",
+            "Write x[:] = np.nan_to_num(x).",
+        )
     x = operand(x)
     if not is_float(x):
         return x

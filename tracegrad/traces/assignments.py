@@ -7,22 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from tracegrad.traces.checks import check_divisor
 from tracegrad.traces.expressions import bind, evaluate, make_function
 from tracegrad.traces.objects import (
     get_item,
     has_tracer,
     set_attribute,
     set_item,
-    update_array,
     update_item,
 )
-from tracegrad.traces.operators import IN_PLACE
 from tracegrad.traces.protocols import own_method
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import static_key
-from tracegrad.traces.spelling import binary
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.updates import updated
 from tracegrad.traces.views import View
 
 
@@ -92,24 +89,7 @@ def _updated(
     """``before <op>= value``: a new number, or the same list or array changed."""
     value = evaluate(statement.value, frame)
     frame.at(statement.lineno)
-    machine = frame.machine
-    if update_array(before, type(kind), value, machine):
-        return before
-    method = own_method(before, IN_PLACE[type(kind)])
-    if method is not None:
-        after = machine.call(method, before, value)
-        if after is not NotImplemented:
-            return after
-    elif hasattr(before, IN_PLACE[type(kind)]):
-        machine.outside.refuse_write(machine.builder, before, "changing in place")
-        if not isinstance(before, np.ndarray):
-            machine.memory.refuse_change(before, "changing in place")
-        update = getattr(before, IN_PLACE[type(kind)])
-        after = update(machine.outside.opened(machine.builder, value))
-        if after is not NotImplemented:
-            return after
-    check_divisor(machine.memory, type(kind), before, value)
-    return binary(machine, type(kind), before, value)
+    return updated(type(kind), frame.machine, before, value)
 
 
 def delete(statement: ast.Delete, frame: Frame) -> None:

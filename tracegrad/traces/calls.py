@@ -21,7 +21,7 @@ from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
 from tracegrad.numpy_api.alternatives import ValueNeeded
 from tracegrad.numpy_api.table import name_of
-from tracegrad.traces import masked, methods, programs, spelling
+from tracegrad.traces import masked, methods, programs, spelling, updates
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
@@ -300,7 +300,8 @@ def _applied(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any
     method = conversion(function, args)
     if method is not None:
         return call(machine, method, args, kwargs)
-    handler = spelling.template_of(function) or _handler(ALWAYS, function)
+    args, kwargs = methods.named_out(function, args, kwargs)
+    handler = spelling.template_of(function) or _handler(_ALWAYS, function)
     unsized = first_unsized((args, kwargs))
     if handler is not None and (unsized is None or function in spelling.SPELLING):
         return handler(machine, *args, **kwargs)
@@ -372,6 +373,7 @@ def _method(
     return (method if own is owner else getattr(own, name))(*args, **kwargs)
 
 
+_ALWAYS = {**ALWAYS, **updates.FUNCTIONS}
 _SEQUENCES = {f: ON_TRACERS[f] for f in (enumerate, zip, reversed, isinstance)}
 _POSITIONS = dict.fromkeys(masked.POSITIONS, masked.positions)
 

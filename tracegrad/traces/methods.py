@@ -8,6 +8,7 @@ new array, even if that has the same value.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ _VIEW_FUNCTIONS: frozenset[Any] = frozenset(
         *(np.broadcast_arrays, np.diag),
     }
 )
+_OF_NUMPY = type(np.sum)
 _SAME = frozenset({np.asarray, np.asanyarray, np.real})
 
 
@@ -90,7 +92,14 @@ def call_numpy(
         return None
     out = kwargs.get("out")
     if out is not None:
-        (target,) = out if isinstance(out, tuple) else (out,)
+        targets = out if isinstance(out, tuple) else (out,)
+        if len(targets) != 1:
+            raise TracingError(
+                f"{function.__name__} with several outputs given is not supported.",
+                memory.builder.location,
+                "Assign what it returns.",
+            )
+        (target,) = targets
         rest = {k: v for k, v in kwargs.items() if k != "out"}
         view = stores.writable(memory, target)
         stores.write(view, call_numpy(memory, function, args, rest))
@@ -108,6 +117,31 @@ def call_numpy(
         return _view(args[1], arranged, "einsum", (), kwargs)
     found = implementation(*snapshots(args), **snapshots(kwargs))
     return _fresh((args, kwargs), found)
+
+
+def named_out(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with ``out`` by name: ``np.negative(x, y)`` writes to ``y``."""
+    if isinstance(function, np.ufunc):
+        given, out = args[: function.nin], args[function.nin :]
+        return given, {**kwargs, "out": out} if out else kwargs
+    names = _parameters(function)
+    if "out" not in names[: len(args)]:
+        return args, kwargs
+    at = names.index("out")
+    named = dict(zip(names[at:], args[at:], strict=False))
+    return args[:at], {**kwargs, **named}
+
+
+@functools.cache
+def _parameters(function: Any) -> tuple[str, ...]:
+    """The names of a function's positional parameters, if it is one of NumPy's."""
+    if not isinstance(function, _OF_NUMPY):
+        return ()
+    empty = inspect.Parameter.KEYWORD_ONLY
+    found = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in found if p.kind < empty)
 
 
 def _view(
@@ -178,8 +212,13 @@ def _tracers(value: Any) -> list[Tracer]:
 # --- functions that write ----------------------------------------------------------
 
 
-def _copyto(memory: Memory, dst: Any, src: Any) -> None:
-    stores.write(stores.writable(memory, dst), src)
+def _copyto(
+    memory: Memory, dst: Any, src: Any, casting: str = "same_kind", where: Any = True
+) -> None:
+    view = stores.writable(memory, dst)
+    if where is not True:
+        src = numpy_table.lookup(np.where)(*snapshots((where, src, view)))
+    stores.write(view, src)
 
 
 def _fill_diagonal(memory: Memory, a: Any, val: Any, wrap: bool = False) -> None:
