@@ -53,6 +53,8 @@ FUNCTIONS = {
     "multiply.outer": lambda np, x: numpy.multiply.outer(x, x[0]),
     "sort": lambda np, x: np.sort(x, axis=0),
     "sort flat": lambda np, x: np.sort(x, axis=None),
+    "nancumsum": lambda np, x: np.nancumsum(np.where(x > 0, x, np.nan), axis=0),
+    "nancumprod": lambda np, x: np.nancumprod(np.where(x > 0, x, np.nan)),
     "nansum": lambda np, x: np.nansum(np.where(x > 0, x, np.nan), axis=0),
     "nanmean": lambda np, x: np.nanmean(np.where(x > -9, x, np.nan), axis=0),
     "trapezoid": lambda np, x: np.trapezoid(x, dx=0.5),

@@ -37,8 +37,6 @@ _INSTEAD = {
     "numpy.modf": "Use np.trunc(x) and x - np.trunc(x).",
     "numpy.nanargmax": "Use np.argmax(np.where(np.isnan(x), -np.inf, x)).",
     "numpy.nanargmin": "Use np.argmin(np.where(np.isnan(x), np.inf, x)).",
-    "numpy.nancumprod": "Use np.cumprod(np.where(np.isnan(x), 1.0, x)).",
-    "numpy.nancumsum": "Use np.cumsum(np.where(np.isnan(x), 0.0, x)).",
     "numpy.partition": "Use np.sort.",
     "numpy.place": _ASSIGN,
     "numpy.put": _ASSIGN,

@@ -270,17 +270,19 @@ def median(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 
 def _ignoring_nan(reduce: Callable[..., Any], instead: float) -> Callable[..., Any]:
-    def function(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+    def function(a: Any, axis: Any = None, **options: Any) -> Any:
         a = asarray(a)
         if is_float(a):
             a = cmp.select(cmp.isnan(a), instead, a)
-        return reduce(a, axis, keepdims=keepdims)
+        return reduce(a, axis, **options)
 
     return function
 
 
 nansum = _ignoring_nan(sum_, 0.0)
 nanprod = _ignoring_nan(prod, 1.0)
+nancumsum = _ignoring_nan(cumsum, 0.0)
+nancumprod = _ignoring_nan(cumprod, 1.0)
 
 
 def nanmean(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
@@ -362,6 +364,8 @@ NUMPY: dict[Any, Callable[..., Any]] = {
     np.median: median,
     np.nansum: nansum,
     np.nanprod: nanprod,
+    np.nancumsum: nancumsum,
+    np.nancumprod: nancumprod,
     np.nanmean: nanmean,
     np.nanmax: nanmax,
     np.nanmin: nanmin,
