@@ -98,16 +98,18 @@ class _Splitter:
         """A block whose series of loops are calls of parts."""
         result: list[Stmt] = []
         series: list[Stmt] = []
+        total = 0
         for stmt in body:
             weight = _loops((stmt,))
             along = self._along(stmt)
             opened = weight > LOOPS or _tangles(stmt) or self._has_rows(stmt)
             movable = not opened and not along and self._movable(stmt)
-            if not movable or _loops(series) + weight > PART:
+            if not movable or total + weight > PART:
                 result += self._part(series)
-                series = []
+                series, total = [], 0
             if movable:
                 series.append(stmt)
+                total += weight
             else:
                 result.append(along or (self._inside(stmt) if opened else stmt))
         return (*result, *self._part(series))
@@ -161,9 +163,11 @@ class _Splitter:
             return False
         names = Mentions().statements((stmt,))
         here = self.defined.before(stmt)
-        shared = here | {name for name in after if self._elsewhere(name, names)}
         views = (name for name, array in names.arrays.items() if array.role == "view")
-        return shared.isdisjoint(views)
+        return not any(
+            name in here or (name in after and self._elsewhere(name, names))
+            for name in views
+        )
 
     def _elsewhere(self, name: str, names: Mentions) -> bool:
         """Whether other statements than those that mention names mention this one."""

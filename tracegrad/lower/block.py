@@ -25,7 +25,7 @@ from tracegrad.lower.buffers import allocate
 from tracegrad.lower.cluster import DEAR, Costs, plan
 from tracegrad.lower.composites import copy
 from tracegrad.lower.emit import Emitter
-from tracegrad.lower.life import captured, last_uses, used
+from tracegrad.lower.life import Pending, captured, last_uses
 from tracegrad.lower.locations import location_of
 from tracegrad.lower.roots import has_own_loop, repeats, stored_source, uniform
 from tracegrad.lower.scalars import Scalars, apply
@@ -48,7 +48,7 @@ class Block:
         self.graph = graph
         self.position = 0
         self.last = last_uses(graph)
-        self.pending: dict[Value, Equation] = {}
+        self.pending = Pending()
         self.heirs: dict[Value, tuple[Var, Value | None]] = {}
         self.around = [*(state.blocks), self]
 
@@ -60,7 +60,7 @@ class Block:
             return False
         if self.last.get(value, -1) > self.position:
             return False
-        return not any(value in used(e) for e in self.pending.values())
+        return not self.pending.readers[value]
 
     def free(self, var: Var, value: Value) -> bool:
         """Whether nothing that a variable holds is needed any more."""
@@ -72,7 +72,7 @@ class Block:
 
     def pends(self, value: Value) -> bool:
         """Whether something that waits reads a value."""
-        return any(value in used(e) for b in self.around for e in b.pending.values())
+        return any(b.pending.readers[value] for b in self.around)
 
     def keeps(self, value: Value, innermost: bool) -> bool:
         """Whether a value is used later, or by the next iteration of an open loop."""

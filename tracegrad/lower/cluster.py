@@ -203,11 +203,15 @@ class Costs:
                     self._users.setdefault(operand, []).append(equation)
 
     def of(self, value: Value) -> tuple[int, bool]:
-        """The flops of one element, down to stored values, and whether it gathers."""
+        """The flops of one element, down to stored values, and whether it gathers.
+
+        Counting ends where the answer is clear: a chain of operations may be long, and
+        is asked for each of its values.
+        """
         total, gathered = 0, False
         seen: set[Value] = set()
         stack = [value]
-        while stack:
+        while stack and total < max(DEAR, REPEATED):
             current = stack.pop()
             made = current.definition
             if current in seen or made is None:

@@ -10,7 +10,7 @@ needed at once.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from codegen.loop_ir import (
@@ -48,39 +48,102 @@ def coalesce(body: Sequence[Stmt], results: Sequence[Expr]) -> list[Stmt]:
     return _block(list(body), totals)
 
 
-def _block(body: list[Stmt], totals: Counter[str]) -> list[Stmt]:
-    body = [
-        with_blocks(stmt, [_block(list(inner), totals) for inner in blocks(stmt)])
+def _block(body: Sequence[Stmt], totals: Counter[str]) -> list[Stmt]:
+    inside = [
+        with_blocks(stmt, [_block(inner, totals) for inner in blocks(stmt)])
         for stmt in body
     ]
-    position = 0
-    while position < len(body):
-        found = _found(body, position, totals)
-        if found is None:
-            position += 1
-            continue
-        start, source, target = found
-        before = _all_mentioned(body[start:]).count(target.name)
-        body[start:] = _renamed(body[start:], source, target)
-        del totals[source.name]
-        totals[target.name] += _all_mentioned(body[start:]).count(target.name) - before
-        position = start
-    return body
+    return _Block(inside, totals).coalesced()
 
 
-def _found(
-    body: Sequence[Stmt], position: int, totals: Counter[str]
-) -> tuple[int, Var, Var] | None:
-    """A variable that may be one with that assigned here, and where it is made."""
-    match body[position]:
-        case Assign(target, value):
-            for source in dict.fromkeys(nested(value)):
-                if not isinstance(source, Var) or not _alike(source, target, value):
-                    continue
-                start = _start(body, position, target, source, totals)
-                if start is not None:
-                    return start, source, target
-    return None
+class _Block:
+    """The statements of a block, and which of them mention a variable.
+
+    A long block has many variables, each mentioned by a few statements: only those are
+    looked at and rewritten, so that what a block costs goes with its length.
+
+    Attributes:
+        body: the statements; None where one is no longer needed.
+        totals: how often the whole program mentions each variable.
+        mentions: how often a statement mentions each variable.
+        users: the positions of the statements that mention a variable.
+        exits: the positions of those that may leave the loop around them.
+    """
+
+    def __init__(self, body: Sequence[Stmt], totals: Counter[str]) -> None:
+        self.body: list[Stmt | None] = list(body)
+        self.totals = totals
+        self.mentions = [_all_mentioned([stmt]) for stmt in body]
+        self.users: defaultdict[str, set[int]] = defaultdict(set)
+        for k, found in enumerate(self.mentions):
+            for name in found:
+                self.users[name].add(k)
+        self.exits = [k for k, stmt in enumerate(body) if _leaves(stmt)]
+
+    def coalesced(self) -> list[Stmt]:
+        """The statements that are left, once nothing more can be coalesced.
+
+        From the last to the first: in a chain of updates, the name of the last stays,
+        and each of the others is replaced once.
+        """
+        again = True
+        while again:
+            again = False
+            for position in reversed(range(len(self.body))):
+                while found := self._found(position):
+                    self._rename(*found)
+                    again = True
+        return [stmt for stmt in self.body if stmt is not None]
+
+    def _found(self, position: int) -> tuple[Var, Var] | None:
+        """A variable that may be one with that assigned here, and the latter."""
+        match self.body[position]:
+            case Assign(target, value):
+                for source in dict.fromkeys(nested(value)):
+                    if not isinstance(source, Var) or not _alike(source, target, value):
+                        continue
+                    if self._may_be_one(position, value, target, source):
+                        return source, target
+        return None
+
+    def _may_be_one(self, copy: int, value: Expr, target: Var, source: Var) -> bool:
+        """Whether a source can be its target, to which ``value`` is assigned."""
+        users = sorted(self.users[source.name])
+        start, last = users[0], users[-1]
+        here = sum(self.mentions[k][source.name] for k in users)
+        if here != self.totals[source.name]:
+            return False  # it is used outside of this block
+        if start >= copy or not _makes(self._at(start), source, target):
+            return False
+        if any(start < k < copy for k in (*self.users[target.name], *self.exits)):
+            return False
+        if source != value:
+            return last <= copy and target not in nested(value)
+        # Neither may change while the other is read.
+        both = {source.name, target.name}
+        concerned = self.users[source.name] | self.users[target.name]
+        later = [self._at(k) for k in concerned if copy < k <= last]
+        return not any(both & _written(stmt) for stmt in later)
+
+    def _at(self, position: int) -> Stmt:
+        stmt = self.body[position]
+        assert stmt is not None  # whoever asks has it from ``users``
+        return stmt
+
+    def _rename(self, source: Var, target: Var) -> None:
+        """Let a variable have the name of another."""
+        rename = Rewrite(names={source.name: target.name})
+        del self.totals[source.name]
+        for k in self.users.pop(source.name):
+            kept = list(_without_copies(rename.stmt(self._at(k))))
+            before, after = self.mentions[k], _all_mentioned(kept)
+            self.body[k], self.mentions[k] = (kept[0] if kept else None), after
+            self.totals[target.name] += after[target.name] - before[target.name]
+            for name in (target.name, *before):
+                if after[name]:
+                    self.users[name].add(k)
+                else:
+                    self.users[name].discard(k)
 
 
 def _alike(source: Var, target: Var, value: Expr) -> bool:
@@ -89,33 +152,6 @@ def _alike(source: Var, target: Var, value: Expr) -> bool:
     copied = source == value and base == "t"
     same = base == target.name.split(MARK)[0] and base != "t"
     return source != target and source.dtype == target.dtype and (copied or same)
-
-
-def _start(
-    body: Sequence[Stmt], copy: int, target: Var, source: Var, totals: Counter[str]
-) -> int | None:
-    """Where a source is made, if its target, assigned at ``copy``, can be it."""
-    final = body[copy]
-    assert isinstance(final, Assign)
-    mentions = [Counter(_all_mentioned([stmt])) for stmt in body]
-    users = [k for k, found in enumerate(mentions) if found[source.name]]
-    start, last = users[0], users[-1]
-    if sum(found[source.name] for found in mentions) != totals[source.name]:
-        return None  # it is used outside of this block
-    if start >= copy or not _makes(body[start], source, target):
-        return None
-    between = body[start + 1 : copy]
-    if any(found[target.name] for found in mentions[start + 1 : copy]):
-        return None
-    if any(map(_leaves, between)):
-        return None
-    if source == final.value:
-        both = {source.name, target.name}  # one can't change while the other is read
-        changed = any(both & _written(stmt) for stmt in body[copy + 1 : last + 1])
-        return None if changed else start
-    if last > copy or target in nested(final.value):
-        return None
-    return start
 
 
 def _makes(stmt: Stmt, source: Var, target: Var) -> bool:
@@ -140,11 +176,6 @@ def _ends(arm: Sequence[Stmt], source: Var, target: Var) -> bool:
     before = arm[:-1]
     clean = source.name not in _all_mentioned(before) and not any(map(_leaves, before))
     return clean and _makes(arm[-1], source, target)
-
-
-def _renamed(body: Sequence[Stmt], source: Var, target: Var) -> list[Stmt]:
-    rename = Rewrite(names={source.name: target.name})
-    return [done for stmt in body for done in _without_copies(rename.stmt(stmt))]
 
 
 def _without_copies(stmt: Stmt) -> Iterator[Stmt]:
@@ -177,8 +208,9 @@ def _mentioned(stmt: Stmt) -> Iterator[str]:
     yield from targets(stmt)
 
 
-def _all_mentioned(body: Sequence[Stmt]) -> list[str]:
-    return [name for stmt in walk(tuple(body)) for name in _mentioned(stmt)]
+def _all_mentioned(body: Sequence[Stmt]) -> Counter[str]:
+    """How often statements and what is inside them mention each variable."""
+    return Counter(name for stmt in walk(tuple(body)) for name in _mentioned(stmt))
 
 
 def _written(stmt: Stmt) -> set[str]:

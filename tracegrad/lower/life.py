@@ -7,6 +7,7 @@ is still needed while the other results are written.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
@@ -56,3 +57,25 @@ def touched(equation: Equation) -> set[Value]:
             if inner.primitive.effect in ("write", "accumulate"):
                 found.append(inner.inputs[0])
     return {x for x in found if isinstance(x, Value) and isinstance(x.type, RefType)}
+
+
+class Pending(dict[Value, Equation]):
+    """Equations that wait to be written, by the values they give.
+
+    Attributes:
+        readers: how many of them use a value.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: Counter[Value] = Counter()
+
+    def __setitem__(self, value: Value, equation: Equation) -> None:
+        if value in self:
+            del self[value]
+        super().__setitem__(value, equation)
+        self.readers.update(set(used(equation)))
+
+    def __delitem__(self, value: Value) -> None:
+        self.readers.subtract(set(used(self[value])))
+        super().__delitem__(value)

@@ -13,6 +13,7 @@ the other's, and they have one dtype. So the two halves of a function may both s
 from __future__ import annotations
 
 import keyword
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -109,12 +110,17 @@ Kind: TypeAlias = str | None
 
 
 class _Scope:
-    """A block: the names declared in it and below it."""
+    """A block: the names declared in it and below it.
+
+    Attributes:
+        next: how many candidates are gone, by what they were for: none becomes free.
+    """
 
     def __init__(self, outer: _Scope | None) -> None:
         self.outer = outer
         self.here: dict[str, Kind] = {}
         self.below: dict[str, Kind] = {}
+        self.next: Counter[tuple[str, Kind]] = Counter()
 
     def taken(self, name: str) -> bool:
         """Whether the name is live somewhere in this block or around it."""
@@ -244,20 +250,18 @@ def _layout(array: Array) -> Kind:
 
 
 def _choose(base: str, kind: Kind, scope: _Scope) -> str:
-    for name in _candidates(base):
-        if name in _FORBIDDEN:
-            continue
-        if not scope.taken(name) and not scope.clash(name, kind):
+    while True:
+        name = _candidate(base, scope.next[base, kind])
+        scope.next[base, kind] += 1
+        free = not scope.taken(name) and not scope.clash(name, kind)
+        if free and name not in _FORBIDDEN:
             scope.declare(name, kind)
             return name
-    raise AssertionError("the supply of names is endless")
 
 
-def _candidates(base: str) -> Iterable[str]:
-    if base != "t":
-        yield base
+def _candidate(base: str, k: int) -> str:
+    """The name of the k-th of several variables that are called the same."""
+    if base == "t":
+        return f"t{k + 1}"
     glue = "_" if base[-1:].isdigit() else ""
-    count = 1 if base == "t" else 2
-    while True:
-        yield f"{base}{glue}{count}"
-        count += 1
+    return f"{base}{glue}{k + 1}" if k else base

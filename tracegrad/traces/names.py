@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_BY_NODE: WeakKeyDictionary[ast.AST, tuple[str, ...]] = WeakKeyDictionary()
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -17,7 +19,9 @@ def assigned(nodes: Sequence[ast.AST]) -> list[str]:
     """The names that statements or expressions bind, in order."""
     found: dict[str, None] = {}
     for node in nodes:
-        found.update(dict.fromkeys(_bound(node, inner=False)))
+        if node not in _BY_NODE:  # each branch of a long block asks for the rest of it
+            _BY_NODE[node] = tuple(dict.fromkeys(_bound(node, inner=False)))
+        found.update(dict.fromkeys(_BY_NODE[node]))
     return list(found)
 
 

@@ -130,9 +130,22 @@ class Materialiser:
         mirror = self._mirrors[region]
         head = draft(self._builder, mirror, exact=True)
         self._keep(region, head)
-        for value, recipe in self._rebuilt.items():
-            if value.graph is region:
+        # What a value is made of comes first; chains may be thousands of values long.
+        todo = [value for value in self._rebuilt if value.graph is region]
+        todo.reverse()
+        while todo:
+            value = todo[-1]
+            recipe = self._rebuilt[value]
+            first = [
+                x
+                for x in recipe.operands
+                if x.graph is region and x in self._rebuilt and x not in self._known
+            ]
+            if value in self._known or not first:
                 self._make(value, recipe, head, region)
+                todo.pop()
+            else:
+                todo += reversed(first)
         mirror.equations[:0] = adopt(mirror, head.graph.equations)
 
     # --- making again --------------------------------------------------------------
@@ -140,9 +153,6 @@ class Materialiser:
     def _make(self, value: Value, recipe: Recipe, head: Builder, region: Graph) -> None:
         if value in self._known:
             return
-        for operand in recipe.operands:
-            if operand.graph is region and operand in self._rebuilt:
-                self._make(operand, self._rebuilt[operand], head, region)
         equation = recipe.equation
         if recipe.how == "index":
             self._known[value] = self._mirrors[region].params[0]

@@ -1,7 +1,7 @@
-"""Minimum cut by augmenting paths.
+"""Minimum cut by Dinic's algorithm (1970): many shortest augmenting paths at a time.
 
-Networks here have a few hundred edges, so the simplest algorithm will do, and thirty
-lines are cheaper to own than a dependency.
+A long loop body has thousands of edges, of which a search per path would make seconds.
+Sixty lines are cheaper to own than a dependency.
 
 >>> cut = Network()
 >>> cut.edge("s", "a", 3), cut.edge("a", "t", 2)
@@ -38,30 +38,51 @@ class Network:
         Raises:
             ValueError: if every cut has an edge that must not be cut.
         """
-        while True:
-            before = self._reach(source)
-            if sink not in before:
-                return set(before)
-            path = [sink]
-            while path[-1] != source:
-                path.append(before[path[-1]])
-            path.reverse()
-            edges = list(pairwise(path))
-            flow = min(self._left[a][b] for a, b in edges)
-            if flow >= UNCUTTABLE // 2:
-                raise ValueError("no cut separates the source from the sink")
-            for a, b in edges:
-                self._left[a][b] -= flow
-                self._left[b][a] += flow
+        while sink in (levels := self._levels(source)):
+            self._saturate(source, sink, levels)
+        return set(levels)
 
-    def _reach(self, source: Hashable) -> dict[Hashable, Hashable]:
-        """Nodes that more can flow to, each with the one before it."""
-        before: dict[Hashable, Hashable] = {source: source}
+    def _levels(self, source: Hashable) -> dict[Hashable, int]:
+        """Nodes that more can flow to, and how many edges away they are."""
+        levels = {source: 0}
         queue = deque([source])
         while queue:
             node = queue.popleft()
             for target, left in self._left.get(node, {}).items():
-                if left > 0 and target not in before:
-                    before[target] = node
+                if left > 0 and target not in levels:
+                    levels[target] = levels[node] + 1
                     queue.append(target)
-        return before
+        return levels
+
+    def _saturate(
+        self, source: Hashable, sink: Hashable, levels: dict[Hashable, int]
+    ) -> None:
+        """Let flow all that can along paths on which each edge is a level further."""
+        ahead = {node: list(self._left[node]) for node in levels}
+        path = [source]
+        while path:
+            node = path[-1]
+            if node == sink:
+                del path[self._augment(path) + 1 :]
+                continue
+            left, targets = self._left[node], ahead[node]
+            while targets and not (
+                left[targets[-1]] and levels.get(targets[-1]) == levels[node] + 1
+            ):
+                targets.pop()
+            if targets:
+                path.append(targets[-1])
+            else:
+                levels[node] = -1  # nothing more gets from here to the sink
+                path.pop()
+
+    def _augment(self, path: list[Hashable]) -> int:
+        """Let flow all that a path can take; where its first full edge starts."""
+        edges = list(pairwise(path))
+        flow = min(self._left[a][b] for a, b in edges)
+        if flow >= UNCUTTABLE // 2:
+            raise ValueError("no cut separates the source from the sink")
+        for a, b in edges:
+            self._left[a][b] -= flow
+            self._left[b][a] += flow
+        return next(k for k, (a, b) in enumerate(edges) if not self._left[a][b])

@@ -45,14 +45,15 @@ def invariant_nests(
     count = -1
     while count != len(moved):
         count = len(moved)
-        here = {o for e in moved for o in e.outputs}
+        here: set[Value] = set()
         inside = {inner for e in moved for inner in walk_in(e)}
-        moved = [
-            e
-            for e in moved
-            if all(x in here or x.graph not in foreign.inner for x in captured(e))
-            and all(foreign.may_touch(x, inside) for x in _touched(e))
-        ]
+        still = []
+        for e in moved:
+            known = (x in here or x.graph not in foreign.inner for x in captured(e))
+            if all(known) and all(foreign.may_touch(x, inside) for x in _touched(e)):
+                here.update(e.outputs)
+                still.append(e)
+        moved = still
     return moved if any(e.regions or written(e) for e in moved) else []
 
 

@@ -119,11 +119,13 @@ def _joined(
 
 
 def _terms(equation: Equation, inner: set[Operand]) -> Iterator[Operand]:
-    for operand in equation.inputs:
+    todo = [*reversed(equation.inputs)]
+    while todo:
+        operand = todo.pop()
         if operand in inner:
             assert isinstance(operand, Value)
             assert operand.definition is not None
-            yield from _terms(operand.definition, inner)
+            todo += reversed(operand.definition.inputs)
         else:
             yield operand
 

@@ -105,19 +105,29 @@ def _decide(
 
 def _free(structure: Structure, found: Mapping[Value, Recipe | None]) -> set[Value]:
     """Values of nests where everything needed can be rebuilt."""
-    possible: dict[Value, bool] = {}
-
-    def can(value: Value) -> bool:
-        if value not in possible:
-            possible[value] = False
-            recipe = found[value]
-            possible[value] = recipe is not None and all(map(can, recipe.operands))
-        return possible[value]
-
+    possible = _possible(found)
     nests: dict[Graph | None, list[Value]] = {}
     for value in found:
         path = structure.path(value.graph)
         nests.setdefault(path[1] if len(path) > 1 else None, []).append(value)
-    return {
-        value for values in nests.values() if all(map(can, values)) for value in values
-    }
+    free = (values for values in nests.values() if possible.issuperset(values))
+    return {value for values in free for value in values}
+
+
+def _possible(found: Mapping[Value, Recipe | None]) -> set[Value]:
+    """Values that can be rebuilt from nothing but what is there."""
+    users: dict[Value, list[Value]] = {value: [] for value in found}
+    missing: dict[Value, int] = {}
+    for value, recipe in found.items():
+        if recipe is not None:
+            operands = set(recipe.operands)
+            missing[value] = len(operands)
+            for operand in operands:
+                users[operand].append(value)
+    possible = [value for value, count in missing.items() if not count]
+    for value in possible:  # grows
+        for user in users[value]:
+            missing[user] -= 1
+            if not missing[user]:
+                possible.append(user)
+    return set(possible)
