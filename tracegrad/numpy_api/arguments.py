@@ -16,6 +16,7 @@ from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.shapes import Dim, product
 from tracegrad.ir.types import FLOATS, NARROW, DType, dtype_of
 from tracegrad.primitives.comparisons import convert
+from tracegrad.primitives.computed_sizes import computed_size
 from tracegrad.primitives.identities import dim_of, size_value
 from tracegrad.primitives.structural import Axes, Size, Sizes, dims
 
@@ -72,7 +73,7 @@ def size_of(x: Any) -> Size:
     """A size that the user gives: an integer, or a traced one that shapes determine."""
     if isinstance(x, Dim):
         return x if x.value is None else x.value
-    known = known_size(x)
+    known = needed_size(x)
     if known is not None:
         return known
     if is_traced(x):
@@ -90,6 +91,15 @@ def known_size(x: Any) -> Size | None:
     if operand is None:
         return None
     dim = dim_of(operand)
+    return None if dim is None else dim if dim.value is None else dim.value
+
+
+def needed_size(x: Any) -> Size | None:
+    """The same where a size must be known: what decides it may become a guard."""
+    operand = getattr(x, "operand", None)
+    if operand is None:
+        return None
+    dim = computed_size(operand)
     return None if dim is None else dim if dim.value is None else dim.value
 
 

@@ -21,7 +21,7 @@ from tracegrad.numpy_api.arguments import (
     count_of,
     dtype_name,
     is_traced,
-    known_size,
+    needed_size,
     number_of,
     rank_of,
     refuse,
@@ -189,7 +189,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
         )
     if stop is None:
         start, stop = 0, start
-    bounds = [x if type(x) is int else known_size(x) for x in (start, stop, step)]
+    bounds = [x if type(x) is int else needed_size(x) for x in (start, stop, step)]
     first, last, stride = (b if b is None else Dim.of(b) for b in bounds)
     if first is None or last is None or stride is None or not stride.value:
         raise refuse(

@@ -18,11 +18,11 @@ from tracegrad.errors import ControlFlowError, TracingError
 from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import INTEGERS, NARROW
 from tracegrad.numpy_api import indexing
-from tracegrad.numpy_api.arguments import known_size
+from tracegrad.numpy_api.arguments import known_size, needed_size
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives.structural import Size
 from tracegrad.traces.checks import emit_check
-from tracegrad.traces.memory import Memory, Part
+from tracegrad.traces.memory import SIZED, Memory, Part
 from tracegrad.traces.tracer import Tracer, dtype_name, lift
 from tracegrad.traces.views import (
     Alias,
@@ -225,7 +225,7 @@ def span(memory: Memory, item: slice, size: Size) -> Span:
     """A slice of an axis."""
     step = 1 if item.step is None else _literal(memory, item.step)
     bounds = [b for b in (item.start, item.stop) if b is not None]
-    if all(not isinstance(b, Tracer) or known_size(b) is not None for b in bounds):
+    if all(not isinstance(b, Tracer) or has_size(memory, b) for b in bounds):
         try:
             plain = indexing.window(slice(item.start, item.stop, step), size)
         except ControlFlowError:
@@ -246,8 +246,14 @@ def span(memory: Memory, item: slice, size: Size) -> Span:
     return Span(start, length, step)
 
 
+def has_size(memory: Memory, bound: Tracer) -> bool:
+    """Whether a bound of a slice is a size here."""
+    find = needed_size if memory.is_mutable(SIZED) else known_size
+    return find(bound) is not None
+
+
 def _literal(memory: Memory, step: Any) -> int:
-    known = known_size(step) if isinstance(step, Tracer) else step
+    known = needed_size(step) if isinstance(step, Tracer) else step
     if isinstance(known, Dim) or known is None:
         raise TracingError(
             "the step of a slice depends on a traced value.",

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracingError
-from tracegrad.ir.shapes import hint_of, size_at_least
+from tracegrad.ir.shapes import concrete_size, hint_of, size_at_least
 from tracegrad.ir.types import INTEGERS, NARROW
-from tracegrad.numpy_api.arguments import known_size
+from tracegrad.numpy_api.arguments import known_size, needed_size
 from tracegrad.primitives import elementwise as ew
 from tracegrad.traces.indices import get, weak
 from tracegrad.traces.memory import Memory
@@ -53,7 +53,7 @@ class Steps:
         """The number of items, guarded; there may not be too many to unroll."""
         length = self.length
         if isinstance(length, Tracer):
-            size = known_size(length)
+            size = needed_size(length)
             if size is None:
                 raise ControlFlowError(
                     "the length of a sequence depends on a traced value.",
@@ -62,7 +62,7 @@ class Steps:
                     "length that sizes determine.",
                 )
             check_unrolled(self.memory, hint_of(size))
-            length = length.__index__()
+            length = concrete_size(size)
         check_unrolled(self.memory, length)
         return int(length)
 
@@ -364,7 +364,7 @@ def make_range(memory: Memory, *bounds: Any) -> Any:
     if len(bounds) > 1:
         start, stop, step = (*bounds, 1)[:3]
     if isinstance(step, Tracer):
-        if known_size(step) is None:
+        if needed_size(step) is None:
             raise TracingError(
                 "the step of a range depends on a traced value.",
                 memory.builder.location,

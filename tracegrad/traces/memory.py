@@ -22,6 +22,14 @@ from tracegrad.traces.tracer import Tracer
 
 Key: TypeAlias = tuple[Hashable, ...]
 
+SIZED: Key = ("slices that sizes determine",)
+"""No array: whether slices have a size if their bounds are calculated from sizes.
+
+A kernel for ``x[: int(0.3 * n)]`` is one of any ``n`` where the slice can be a loop.
+Where it must be an array, the trace begins again with this key, and the kernel is one
+of this ``n``.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -180,7 +188,7 @@ class Memory:
     # --- origins ---------------------------------------------------------------------
 
     def is_mutable(self, key: Key) -> bool:
-        """Whether what is made at a place is written somewhere."""
+        """Whether what is made at a place is written somewhere; see also ``SIZED``."""
         return key in self.mutable
 
     def is_known(self, array: Any) -> bool:

@@ -13,12 +13,11 @@ import numpy as np
 
 from tracegrad.ir.graph import Value
 from tracegrad.ir.types import RefType
-from tracegrad.numpy_api.arguments import known_size
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.structural import Size
 from tracegrad.traces import programs
-from tracegrad.traces.indices import expanded, weak
+from tracegrad.traces.indices import expanded, has_size, weak
 from tracegrad.traces.memory import Memory
 from tracegrad.traces.stretches import Positions, Stretch, require_same, run
 from tracegrad.traces.tracer import Tracer, lift
@@ -33,7 +32,7 @@ Get = Callable[[Tracer, Any, Memory], Any]
 def stretch(array: Tracer, index: Any, memory: Memory, get: Get) -> Stretch | None:
     """``array[index]`` with slices of unknown length, if it can be one."""
     items = expanded(index, array.ndim)
-    loose = [k for k, item in enumerate(items) if _is_loose(item)]
+    loose = [k for k, item in enumerate(items) if _is_loose(memory, item)]
     if not loose or any(item is None for item in items):
         return None
     leading = [k for k in range(loose[-1] + 1) if isinstance(items[k], slice)]
@@ -86,9 +85,9 @@ def _shown(memory: Memory, array: Tracer) -> tuple[tuple[Value, int], ...]:
     return ()
 
 
-def _is_loose(item: Any) -> bool:
+def _is_loose(memory: Memory, item: Any) -> bool:
     return isinstance(item, slice) and any(
-        isinstance(bound, Tracer) and known_size(bound) is None
+        isinstance(bound, Tracer) and not has_size(memory, bound)
         for bound in (item.start, item.stop)
     )
 

@@ -23,10 +23,11 @@ from tracegrad.numpy_api import table as numpy_table
 from tracegrad.numpy_api.arguments import astype, axes_of
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
+from tracegrad.primitives.computed_sizes import is_of_sizes
 from tracegrad.traces import programs
 from tracegrad.traces.checks import emit_check
 from tracegrad.traces.indices import weak
-from tracegrad.traces.memory import Memory
+from tracegrad.traces.memory import SIZED, Memory, Restart
 from tracegrad.traces.scope import current
 from tracegrad.traces.tracer import Tracer, lift
 from tracegrad.traces.unsized import ELEMENTWISE, Unsized
@@ -133,7 +134,15 @@ class Stretch(Unsized):
         return _calculated(function, args, kwargs)
 
     def refused(self, use: str) -> TracingError:
-        """The error for a use that needs an array."""
+        """The error for a use that needs an array.
+
+        Raises:
+            Restart: if it can be one, as nothing but sizes determines its length.
+        """
+        lengths = [_traced(self.memory, length) for length in self.lengths]
+        sized = all(is_of_sizes(length.operand) for length in lengths)
+        if sized and not self.memory.is_mutable(SIZED):
+            raise Restart(SIZED)
         return TracingError(
             f"{use} of a slice needs its length, which depends on a traced value.",
             self.memory.builder.location,

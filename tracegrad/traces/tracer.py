@@ -50,6 +50,7 @@ from tracegrad.numpy_api.booleans import logic_of
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import linalg, structural
+from tracegrad.primitives.computed_sizes import computed_size
 from tracegrad.primitives.identities import dim_of, size_value
 from tracegrad.traces.words import STAND_IN
 
@@ -187,7 +188,7 @@ class Tracer:
         return decided
 
     def __index__(self) -> int:
-        size = dim_of(self.operand)
+        size = computed_size(self.operand)
         if size is None:
             raise ValueNeeded(
                 self.builder.location, "an integer that Python needs here"
