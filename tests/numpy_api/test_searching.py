@@ -79,7 +79,6 @@ def test_counts_of_traced_integers_need_a_length():
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: numpy.digitize(x, [2.0, 1.0]), "decreasing"),
         (lambda x: numpy.interp(x, x, x, period=1.0), "period"),
         (lambda x: numpy.histogram(x, "auto"), "auto"),
         (lambda x: numpy.correlate(x[:1], x), "longer"),

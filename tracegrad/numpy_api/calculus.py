@@ -13,7 +13,6 @@ import numpy as np
 
 from tracegrad.ir.shapes import size_at_least
 from tracegrad.numpy_api.arguments import (
-    axes_of,
     axis_of,
     floats,
     rank_of,
@@ -65,7 +64,7 @@ def _edge(a: Any, axis: int, x: Any) -> Any:
     shape = tuple(1 if k == axis else d for k, d in enumerate(dims(a)))
     like = traced_in([x, a])
     if like is not None and x is not like:
-        x = structural.constant(like, x[()], a.dtype)
+        x = structural.constant(like, x[()], x.dtype)
     return structural.expand(x, shape=shape, axes=())
 
 
@@ -83,7 +82,11 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     The spacing of each axis is a number, or the coordinates of its points.
     """
     f = floats(asarray(f))
-    axes = axes_of(axis, rank_of(f))
+    rank = rank_of(f)
+    given = range(rank) if axis is None else np.atleast_1d(axis)
+    axes = [axis_of(int(k), rank) for k in given]  # the results are in their order
+    if len({*axes}) < len(axes):
+        raise ValueError("repeated axis")
     steps = list(varargs) or [1.0]
     steps = steps * len(axes) if len(steps) == 1 else steps
     if len(steps) != len(axes):

@@ -30,6 +30,7 @@ from tracegrad.numpy_api.arguments import (
     traced_in,
 )
 from tracegrad.primitives import comparisons as cmp
+from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives import structural
 from tracegrad.primitives.structural import Size, counting, dims, filled
 
@@ -227,7 +228,10 @@ def linspace(
         if endpoint:  # NumPy's last element is ``stop`` to the bit
             last = counting(like, count) == number_of(like, steps)
             numbers = cmp.select(last, stop, numbers)
-    return numbers if dtype is None else astype(numbers, dtype)
+    if dtype is None:
+        return numbers
+    whole = np.dtype(dtype).kind in "iu"  # NumPy rounds these down, not to zero
+    return astype(ew.floor(numbers) if whole else numbers, dtype)
 
 
 def grid(kind: Any, key: Any) -> Any:

@@ -134,6 +134,10 @@ def sinc(x: Any) -> Any:
 def round_(a: Any, decimals: int = 0) -> Any:
     """Rounded to a number of decimals, halves to even; the derivative is zero."""
     if not is_float(a):
+        if decimals < 0:
+            raise refuse(
+                "integers rounded to tens are not supported.", "Round a float."
+            )
         return a
     scale = 10.0 ** abs(decimals)
     if decimals == 0:

@@ -24,6 +24,7 @@ from tracegrad.numpy_api.arguments import (
     is_float,
     number_of,
     rank_of,
+    refuse,
 )
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.numpy_api.elementwise import isclose
@@ -81,11 +82,19 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
 
 def mean(a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = False) -> Any:
     """The arithmetic mean."""
-    a = asarray(a)
-    a = floats(a) if dtype is None else astype(a, dtype)
+    a = _floats_of("mean", asarray(a), dtype)
     axes = axes_of(axis, rank_of(a))
     count = count_of([dims(a)[k] for k in axes])
     return sum_(a, axes, keepdims=keepdims) / number_of(a, count)
+
+
+def _floats_of(name: str, a: Any, dtype: Any) -> Any:
+    """What is averaged: NumPy cuts the quotient off where integers are asked for."""
+    if dtype is None:
+        return floats(a)
+    if np.dtype(dtype).kind != "f":
+        raise refuse(f"{name} as integers is not supported.", "Convert the result.")
+    return astype(a, dtype)
 
 
 def average(
@@ -114,8 +123,7 @@ def var(
     correction: Any = None,
 ) -> Any:
     """The variance, with ``ddof`` degrees of freedom taken off the count."""
-    a = asarray(a)
-    a = floats(a) if dtype is None else astype(a, dtype)
+    a = _floats_of("a variance", asarray(a), dtype)
     axes = axes_of(axis, rank_of(a))
     centre = mean_of(a, axes) if mean is None or mean is np._NoValue else mean
     deviation = a - centre

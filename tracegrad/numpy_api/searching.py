@@ -50,12 +50,22 @@ def searchsorted(a: Any, v: Any, side: str = "left") -> Any:
 
 
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
-    """The bin of each element, of bins with increasing edges."""
-    if not is_traced(bins) and np.any(np.diff(bins) < 0):
-        raise refuse(
-            "digitize with decreasing bins is not supported.", "Reverse the bins."
-        )
-    return searchsorted(bins, x, "left" if right else "right")
+    """The bin of each element, of bins with increasing or decreasing edges."""
+    bins = asarray(bins)
+    count, side = dims(bins)[0], "left" if right else "right"
+    if not is_traced(bins):
+        falling = bool(np.any(np.diff(bins) < 0))
+    elif size_at_least(count, 2):
+        falling = along(bins, 0, 0) > along(bins, 0, -1)
+    else:
+        falling = False
+    if falling is False:
+        return searchsorted(bins, x, side)
+    reverse = along(bins, 0, slice(None, None, -1))
+    from_the_end = number_of(bins, count) - searchsorted(reverse, x, side)
+    if falling is True:
+        return from_the_end
+    return cmp.select(falling, from_the_end, searchsorted(bins, x, side))
 
 
 def interp(

@@ -43,7 +43,7 @@ from tracegrad.primitives.structural import Axes, Size, Sizes, dims
 
 def reshape(a: Any, shape: Any, order: str = "C") -> Any:
     """The same elements in another shape; one size may be -1."""
-    only_c_order("reshape", order)
+    _only_c_order("reshape", rank_of(a), order)
     sizes = list(sizes_of(shape))
     unknown = [k for k, size in enumerate(sizes) if size == -1]
     if len(unknown) > 1:
@@ -65,18 +65,22 @@ def _quotient(total: Size, known: Size) -> Size:
     return quotient if quotient.value is None else quotient.value
 
 
-def only_c_order(name: str, order: str | None) -> None:
-    """Refuse a memory order that isn't row-major."""
-    if order not in ("C", "K", "A", None):
+def _only_c_order(name: str, rank: int, order: str | None) -> None:
+    """Refuse an order that isn't row-major, or that depends on how memory is laid out.
+
+    What has one axis is row-major however it lies in memory.
+    """
+    known = ("C", None) if rank > 1 else ("C", "A", "K", None)
+    if order not in known:
         raise refuse(
             f"{name} with order={order!r} is not supported.",
-            "Transpose first: only row-major order is known.",
+            "Transpose first: only row-major order, order='C', is known.",
         )
 
 
 def ravel(a: Any, order: str = "C") -> Any:
     """All elements on one axis."""
-    only_c_order("ravel", order)
+    _only_c_order("ravel", rank_of(a), order)
     return structural.reshape(a, shape=(count_of(dims(a)),))
 
 

@@ -21,9 +21,9 @@ from tracegrad.tape.value import Value, made
 # Functions whose results depend on values, but have no derivative.
 _WITHOUT_DERIVATIVE = {
     *(np.nonzero, np.flatnonzero, np.argwhere, np.searchsorted, np.digitize),
-    *(np.argpartition, np.bincount, np.histogram_bin_edges, np.array_equal),
-    *(np.allclose, np.isclose, np.may_share_memory, np.shares_memory, np.result_type),
-    *(np.array_repr, np.array_str, np.array2string, np.isin),
+    *(np.argpartition, np.array_equal, np.allclose, np.isclose, np.isin),
+    *(np.may_share_memory, np.shares_memory, np.result_type),
+    *(np.array_repr, np.array_str, np.array2string),
 }
 
 
