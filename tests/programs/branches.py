@@ -273,3 +273,19 @@ def matched_numbers(x, n):
                 case _:
                     s -= v
     return s
+
+
+@program(vector)
+def truths_by_identity(x):
+    total = 0.0
+    for i in range(x.shape[0]):
+        highest = True
+        for j in range(x.shape[0]):
+            if j != i and x[i] <= x[j]:
+                highest = False
+                break
+        if highest is False:
+            total += 0.5 * x[i] ** 2
+        elif highest is not None:
+            total += x[i] ** 3
+    return total

@@ -298,6 +298,17 @@ def list_of_arrays_by_data(x):
     return [x, x * 2.0][int(x[2]) - 1]
 
 
+def is_numpy_truth(x):
+    return x[1] if (x[0] > 0.5) is True else x[0]
+
+
+def is_number_or_truth(x):
+    found = False
+    if x[0] > 0:
+        found = x[1]
+    return 1.0 if found is False else found * 1.0
+
+
 def array_condition(x):
     while x > 0:
         x = x - 1.0
@@ -319,6 +330,8 @@ REFUSED = [
     (runs_over_an_iterator, "for v in numbers:", "iterating changes a list_iterator"),
     (changes_a_dict, 'found["n"] += 1', "changes a dict"),
     (rebinds_outside, "count += v", "nonlocal variable 'count'"),
+    (is_numpy_truth, "is True", "the object True or False"),
+    (is_number_or_truth, "is False", "the object True or False"),
     (starts_as_none, "if best is None", "best is a different object"),
     (different_objects, 'mode = "up" if x[0] > 0', "the value is a different object"),
     (different_shapes, "x if x[0] > 0 else x[:2]", "has shape"),

@@ -144,7 +144,24 @@ def _related(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> Any:
         if isinstance(found, Tracer):
             return found if isinstance(kind, ast.In) else opposite(found)
         return found if isinstance(kind, ast.In) else not found
-    return compare(frame.machine, type(kind), left, right)
+    return compare(frame.machine, _by_value(kind, left, right, frame), left, right)
+
+
+def _by_value(kind: ast.cmpop, left: Any, right: Any, frame: Frame) -> type[ast.cmpop]:
+    """How values are compared: a truth of Python's own is True or False by its value.
+
+    One of NumPy's is neither, and a number that is a truth on another path may be.
+    """
+    traced = [x for x in (left, right) if isinstance(x, Tracer)]
+    truths = type(left) is bool or type(right) is bool
+    if not traced or not truths or not isinstance(kind, (ast.Is, ast.IsNot)):
+        return type(kind)
+    if not all(x.weak and x.type.dtype == "bool" for x in traced):
+        raise frame.refused(
+            "whether a traced value is the object True or False isn't known.",
+            "Compare with == or !=, or test the value: if done, if not done.",
+        )
+    return ast.Eq if isinstance(kind, ast.Is) else ast.NotEq
 
 
 def _member(value: Any, container: Any, frame: Frame) -> Any:
