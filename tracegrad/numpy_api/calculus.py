@@ -13,6 +13,7 @@ import numpy as np
 
 from tracegrad.ir.shapes import size_at_least
 from tracegrad.numpy_api.arguments import (
+    astype,
     axis_of,
     floats,
     rank_of,
@@ -242,7 +243,8 @@ def _constant_margin(x: Any, axis: int, low: Any, high: Any, values: Any) -> Any
         shape = tuple(d + low + high if k == axis else d for k, d in enumerate(dims(x)))
         starts = tuple(low if k == axis else 0 for k in range(rank))
         return structural.pad(x, starts=starts, steps=(1,) * rank, shape=shape)
-    parts = [_margin(x, axis, n, v) for n, v in zip((low, high), values, strict=True)]
+    margins = (_margin(x, axis, n, v) for n, v in zip((low, high), values, strict=True))
+    parts = [astype(margin, x.dtype) for margin in margins]
     return concatenate([parts[0], x, parts[1]], axis)
 
 

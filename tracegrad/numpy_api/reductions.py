@@ -158,12 +158,15 @@ def std(
 # --- extremes ----------------------------------------------------------------------
 
 
-def _extreme(primitive: Primitive, name: str) -> Callable[..., Any]:
+def _extreme(
+    primitive: Primitive, of_truths: Primitive, name: str
+) -> Callable[..., Any]:
     def extreme(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
         a = asarray(a)
         axes = axes_of(axis, rank_of(a))
         not_empty(a, axes, name)
-        return _reduce(primitive, a, axes, keepdims)
+        chosen = of_truths if a.dtype == np.bool_ else primitive
+        return _reduce(chosen, a, axes, keepdims)
 
     extreme.__name__ = name
     extreme.__doc__ = f"The {name} over axes; ties share the gradient evenly."
@@ -178,8 +181,8 @@ def not_empty(a: Any, axes: Axes, name: str) -> None:
         )
 
 
-max_ = _extreme(red.reduce_max, "maximum")
-min_ = _extreme(red.reduce_min, "minimum")
+max_ = _extreme(red.reduce_max, red.reduce_any, "maximum")
+min_ = _extreme(red.reduce_min, red.reduce_all, "minimum")
 
 
 def ptp(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
@@ -297,12 +300,14 @@ def nanmean(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     """The mean of what is not NaN."""
     a = floats(asarray(a))
     count = count_nonzero(cmp.logical_not(cmp.isnan(a)), axis, keepdims=keepdims)
-    return nansum(a, axis, keepdims=keepdims) / count
+    return nansum(a, axis, keepdims=keepdims) / astype(count, a.dtype)
 
 
 def _nan_extreme(reduce: Callable[..., Any], worst: float) -> Callable[..., Any]:
     def function(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-        a = floats(asarray(a))
+        a = asarray(a)
+        if not is_float(a):
+            return reduce(a, axis, keepdims=keepdims)
         found = reduce(cmp.select(cmp.isnan(a), worst, a), axis, keepdims=keepdims)
         missing = all_(cmp.isnan(a), axis, keepdims=keepdims)
         return cmp.select(missing, math.nan, found)
