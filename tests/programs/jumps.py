@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from tests.programs.record import count, positive, program, rate, scalar, vector, wide
+from tests.programs.record import (
+    count,
+    positive,
+    program,
+    rate,
+    scalar,
+    square,
+    vector,
+    wide,
+)
 
 
 @program(vector)
@@ -226,3 +235,35 @@ def raises_with_values_in_the_text(x, limit):
     message = f"sum {s:8.2f} of " + ", ".join(f"{v:.1f}" for v in [s, limit])
     assert s < 500.0, message
     return s
+
+
+@program(square)
+def the_largest_below(a):
+    largest = 0.0
+    for i in range(len(a) - 1):
+        for j in range(i + 1, len(a)):
+            if abs(a[i, j]) >= largest:
+                largest = abs(a[i, j])
+                k, m = i, j
+    return largest * a[m, k]
+
+
+@program(vector)
+def kept_by_a_loop(x):
+    if x[0] > -100.0:
+        v = x[1]
+    for i in range(x.shape[0]):
+        if x[i] > 1.0:
+            v = x[i] * x[i]
+    return v * x[0]
+
+
+@program(vector)
+def read_by_the_first_iteration(x):
+    if x[0] > -100.0:
+        v = x[1]
+    total = 0.0
+    for i in range(x.shape[0]):
+        total += v * x[i]
+        v = x[i]
+    return total + v

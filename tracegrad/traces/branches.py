@@ -347,7 +347,8 @@ class _Join:
         if not self._flagged:
             return value
         bound = Tracer(memory.builder, next(found), weak=True)
-        return Unsure(value, lambda: bound)
+        doubts = (c.doubts for c in self._live if isinstance(c, Unsure))
+        return Unsure(value, lambda: bound, frozenset().union(*doubts))
 
 
 def _value(content: Any) -> Any:

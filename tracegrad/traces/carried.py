@@ -20,7 +20,7 @@ from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import ArrayType, Type
 from tracegrad.traces.exits import BROKE, RETURNED, VALUE
 from tracegrad.traces.growth import creeps
-from tracegrad.traces.memory import Memory
+from tracegrad.traces.memory import Key, Memory, Restart
 from tracegrad.traces.scope import name_value
 from tracegrad.traces.slots import (
     Layout,
@@ -73,13 +73,16 @@ class Carried:
         flagged: whether a slot tells if it is bound.
         exchanged: whether it carries a Ref.
         firmed: whether all that was news is that Python's floats became NumPy's.
+        doubts: loops that forgot what it held before them; what it holds may be that.
         params: what its slots are in the body.
         end: what it held when the body was recorded last.
     """
 
-    def __init__(self, name: str, entry: Any) -> None:
+    def __init__(self, memory: Memory, name: str, entry: Any, loop: Key) -> None:
         self.name = name
         self.entry = entry
+        self._key = (*loop, name)
+        self.doubts: frozenset[Key] = frozenset()
         self.lost: Lost | None = None
         self.flagged = False
         self.exchanged = False
@@ -88,14 +91,25 @@ class Carried:
         self.start: Any = None
         self.end: Any = None
         self.ranges: dict[int, Range] = {}
-        self.is_new = name in (RETURNED, BROKE, VALUE) or isinstance(
-            entry, (Lost, Unsure, Pending)
-        )
-        self.is_new = self.is_new or entry is MISSING
+        hidden = name in (RETURNED, BROKE, VALUE)
+        # Whether the first iteration, or what is after the loop, may read the entry.
+        self._forgets = not hidden and isinstance(entry, (Unsure, Pending))
+        if self._forgets and memory.is_mutable(self._key):
+            self._forgets = False
+            if isinstance(entry, Pending):
+                entry.asked = True
+            else:
+                self.flagged = True
+        self.is_new = hidden or entry is MISSING or isinstance(entry, (Lost, Pending))
+        self.is_new = self.is_new or self._forgets
         self.layout: Layout | None = None
         if not self.is_new:
-            layout = layout_of(entry)
+            layout = layout_of(self._before())
             self.layout = layout if layout.types else None
+
+    def _before(self) -> Any:
+        """The value that it has before the loop, bound or not."""
+        return self.entry.value if isinstance(self.entry, Unsure) else self.entry
 
     # --- recording -------------------------------------------------------------------
 
@@ -143,7 +157,7 @@ class Carried:
         if not self.flagged:
             return value
         bound = Tracer(memory.builder, next(found), weak=True)
-        return Unsure(value, lambda: bound)
+        return Unsure(value, lambda: bound, self.doubts)
 
     def _sources(self) -> list[Any]:
         contents = [
@@ -159,11 +173,13 @@ class Carried:
         if self.name in (RETURNED, BROKE) and end is False:
             end = MISSING
         self.end = end
+        asked = isinstance(self.start, Pending) and self.start.asked
+        if asked and self._forgets:
+            raise Restart(self._key)
         if self.exchanged or self.lost is not None or end is self.start:
             return False
         if isinstance(end, Lost):
             return self._lose(end)
-        asked = isinstance(self.start, Pending) and self.start.asked
         value, flagged = end, self.flagged
         if end is MISSING:
             return (
@@ -174,6 +190,7 @@ class Carried:
                 else False
             )
         if isinstance(end, Unsure):
+            self.doubts |= end.doubts
             value, flagged = end.value, self.name not in (RETURNED, BROKE, VALUE)
         flagged = flagged or asked
         try:
@@ -196,7 +213,7 @@ class Carried:
             return widened(self.layout, value)
         if self.is_new:
             return slotted(value)
-        layout = widened(layout_of(self.entry), value)
+        layout = widened(layout_of(self._before()), value)
         return layout if layout.types else None
 
     def _lose(self, lost: Lost) -> bool:
@@ -217,9 +234,11 @@ class Carried:
         if self.is_new:
             found = list(zeros(memory, self.layout))
         else:
-            found = list(operands(memory, self.layout, self.entry))
-        flag = Literal(not self.is_new, "bool")
-        return [*found, *([flag] if self.flagged else [])]
+            found = list(operands(memory, self.layout, self._before()))
+        if not self.flagged:
+            return found
+        known = self.entry.bound() if isinstance(self.entry, Unsure) else True
+        return [*found, _flag(False if self.is_new else known)]
 
     def results(self, memory: Memory) -> list[Operand]:
         """What its slots hold after the body, emitted at its end."""
@@ -236,8 +255,7 @@ class Carried:
         if not self.flagged:
             return found
         bound = self.end.bound() if unsure else True
-        flag = bound.operand if isinstance(bound, Tracer) else Literal(bound, "bool")
-        return [*found, flag]
+        return [*found, _flag(bound)]
 
     def outcome(self, memory: Memory, outputs: list[Operand], ran: Any) -> Any:
         """What it holds after the loop.
@@ -259,10 +277,11 @@ class Carried:
         name_value(value, self.name)
         if self.name in (RETURNED, BROKE, VALUE):
             return value
+        doubts = self.doubts | ({self._key} if self._forgets else frozenset())
         if self.flagged:
             bound = Tracer(memory.builder, next(found), weak=True)
-            return Unsure(value, lambda: bound)
-        return Unsure(value, ran) if self.is_new else value
+            return Unsure(value, lambda: bound, doubts)
+        return Unsure(value, ran, doubts) if self.is_new else value
 
     # --- integers --------------------------------------------------------------------
 
@@ -314,6 +333,10 @@ def _firmed(before: Layout | None, after: Layout | None) -> bool:
         return False
     pairs = zip(before.kinds, after.kinds, strict=True)
     return all(a == b or (a, b) == (_PYTHON, _NUMPY) for a, b in pairs)
+
+
+def _flag(bound: Any) -> Operand:
+    return bound.operand if isinstance(bound, Tracer) else Literal(bound, "bool")
 
 
 def _leaves(value: Any, layout: Layout) -> list[Any]:

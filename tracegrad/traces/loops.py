@@ -91,7 +91,10 @@ class Loop(ABC):
         self.body = body
         hidden = (BROKE, RETURNED, VALUE) if breaks else (RETURNED, VALUE)
         every = dict.fromkeys((*names, *hidden))
-        self.carried = [Carried(name, frame.peek(name)) for name in every]
+        key = (frame.code, self.builder.location)
+        self.carried = [
+            Carried(self.memory, name, frame.peek(name), key) for name in every
+        ]
         self.stop: Any = False
         self.graph = Graph("body")
 

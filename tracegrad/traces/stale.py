@@ -1,7 +1,8 @@
 """What a name may hold after a branch or loop, other than a value.
 
 ``Lost``: a different object on each path, which only says why when it is used.
-``Unsure``: a value, if the name was bound at all. ``Frozen``: an array as it was, where
+``Unsure``: a value, if the name was bound at all. A loop forgets what such a name held
+before, unless the program turns out to read it. ``Frozen``: an array as it was, where
 Python would have an alias of one that may be written later.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 from tracegrad.errors import TracingError
 from tracegrad.ir.graph import Operand, Value
 from tracegrad.traces.checks import emit_check
-from tracegrad.traces.memory import Foreign, Memory
+from tracegrad.traces.memory import Foreign, Key, Memory, Restart
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View
 
@@ -44,10 +45,12 @@ class Unsure:
     """A name that is bound only if a condition holds.
 
     bound: the condition, or how to get it.
+    doubts: loops that would have to keep what it held before them, if it is read.
     """
 
     value: Any
     bound: Callable[[], Any]
+    doubts: frozenset[Key] = frozenset()
 
 
 @dataclass(slots=True)
@@ -69,6 +72,7 @@ def loaded(memory: Memory, name: str, content: Any) -> Any:
     Raises:
         TracingError: if it differs from path to path.
         UnboundLocalError: if it isn't bound.
+        Restart: if a loop didn't keep what it is then.
     """
     match content:
         case Lost(why, todo, widens):
@@ -77,6 +81,8 @@ def loaded(memory: Memory, name: str, content: Any) -> Any:
         case Pending():
             content.asked = True
             raise UnboundLocalError(_unbound(name))
+        case Unsure(doubts=doubts) if doubts:
+            raise Restart(min(doubts, key=repr))
         case Unsure(value, bound):
             emit_check(memory, bound(), UnboundLocalError, _unbound(name))
             return loaded(memory, name, value)
