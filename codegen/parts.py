@@ -26,12 +26,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from codegen.entangled import entangled, exchanged
+from codegen.jumps import leaves_loop
 from codegen.loop_ir import (
     Array,
-    Break,
     Call,
     Check,
-    Continue,
     Fill,
     For,
     If,
@@ -41,7 +40,6 @@ from codegen.loop_ir import (
     Swap,
     Var,
     While,
-    blocks,
     walk,
 )
 from codegen.mentions import Mentions
@@ -159,7 +157,7 @@ class _Splitter:
             return False
         after = self.defined.after(stmt)
         guard = isinstance(stmt, Check) and stmt.kind == GUARD
-        if guard or _leaves(stmt) or after is None:
+        if guard or leaves_loop(stmt) or after is None:
             return False
         names = Mentions().statements((stmt,))
         here = self.defined.before(stmt)
@@ -224,13 +222,4 @@ def _tangles(stmt: Stmt) -> bool:
         for loop in walk((stmt,))
         if (names := exchanged(loop)) and isinstance(loop, For | While)
         for inner in walk(loop.body)
-    )
-
-
-def _leaves(stmt: Stmt) -> bool:
-    """Whether a statement may leave the loop around it, or go on with its next turn."""
-    if isinstance(stmt, For | While):
-        return False
-    return isinstance(stmt, Break | Continue) or any(
-        _leaves(inner) for block in blocks(stmt) for inner in block
     )

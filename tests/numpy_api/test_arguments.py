@@ -68,6 +68,11 @@ def test_refused(name):
         jit(REFUSED[name], mode="compiled")(A)
 
 
+def test_bins_that_neither_rise_nor_fall():
+    with pytest.raises(ValueError, match="monotonically"):
+        jit(lambda x: np.digitize(x, [0.0, 2.0, 1.0]), mode="compiled")(X)
+
+
 def test_weights_have_a_derivative_on_the_tape():
     weights = tape.tensor(X, requires_grad=True)
     counts = np.bincount(np.abs(K), weights)

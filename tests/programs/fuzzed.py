@@ -138,3 +138,15 @@ def only_exchanged_until(x, b):
             u, v = v, u
         s += u[0] * v[-1]
     return s, u
+
+
+@program(vector, square, sizes=(3, 5))
+def objects_that_may_be_bound(x, a):
+    n = x.shape[0]
+    for i in range(0, n, 2):
+        for j in range(i, n):
+            if i:
+                library = np
+                whole = a
+                scale = x[j]
+    return library.sin(scale) * whole[0]

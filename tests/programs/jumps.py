@@ -267,3 +267,16 @@ def read_by_the_first_iteration(x):
         total += v * x[i]
         v = x[i]
     return total + v
+
+
+@program(vector)
+def kept_by_a_loop_that_does_not_run(x):
+    if x[0] > -100.0:
+        v = x[1]
+    for i in range(x.shape[0]):
+        if x[i] > 1.0:
+            v = x[i] * x[i]
+    for i in range(x.shape[0] - 100):
+        if x[i] > 2.0:
+            v = x[i]
+    return v * x[0]

@@ -138,6 +138,17 @@ def starts_as_none(x):
     return best
 
 
+def none_until_a_loop(x):
+    best = None
+    for v in x:
+        if v > 0.0:
+            best = v
+    for v in x:
+        if v > 1.0:
+            best = v * v
+    return best
+
+
 def different_objects(x):
     mode = "up" if x[0] > 0 else "down"
     return x if mode == "up" else -x
@@ -333,6 +344,7 @@ REFUSED = [
     (is_numpy_truth, "is True", "the object True or False"),
     (is_number_or_truth, "is False", "the object True or False"),
     (starts_as_none, "if best is None", "best is a different object"),
+    (none_until_a_loop, "return best", "best is a different object"),
     (different_objects, 'mode = "up" if x[0] > 0', "the value is a different object"),
     (different_shapes, "x if x[0] > 0 else x[:2]", "has shape"),
     (value_or_none, "if x[0] > 0", "the returned value is a different object"),

@@ -13,19 +13,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from codegen.jumps import leaves_loop
 from codegen.loop_ir import (
     Allocate,
     Assign,
-    Break,
-    Continue,
     Expr,
-    For,
     If,
     Reshape,
     Stmt,
     Var,
     View,
-    While,
     blocks,
     expressions,
     nested,
@@ -78,7 +75,7 @@ class _Block:
         for k, found in enumerate(self.mentions):
             for name in found:
                 self.users[name].add(k)
-        self.exits = [k for k, stmt in enumerate(body) if _leaves(stmt)]
+        self.exits = [k for k, stmt in enumerate(body) if leaves_loop(stmt)]
 
     def coalesced(self) -> list[Stmt]:
         """The statements that are left, once nothing more can be coalesced.
@@ -174,7 +171,9 @@ def _makes(stmt: Stmt, source: Var, target: Var) -> bool:
 
 def _ends(arm: Sequence[Stmt], source: Var, target: Var) -> bool:
     before = arm[:-1]
-    clean = source.name not in _all_mentioned(before) and not any(map(_leaves, before))
+    clean = source.name not in _all_mentioned(before) and not any(
+        map(leaves_loop, before)
+    )
     return clean and _makes(arm[-1], source, target)
 
 
@@ -191,15 +190,6 @@ def _without_copies(stmt: Stmt) -> Iterator[Stmt]:
                 yield with_blocks(stmt, arms)
         case _:
             yield stmt
-
-
-def _leaves(stmt: Stmt) -> bool:
-    """Whether a statement may leave the loop around it, or go on with its next turn."""
-    if isinstance(stmt, For | While):
-        return False
-    return isinstance(stmt, Break | Continue) or any(
-        _leaves(inner) for block in blocks(stmt) for inner in block
-    )
 
 
 def _mentioned(stmt: Stmt) -> Iterator[str]:

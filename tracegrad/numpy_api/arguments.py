@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracingError
+from tracegrad.ir.graph import Operand
 from tracegrad.ir.shapes import Dim, product
 from tracegrad.ir.types import FLOATS, NARROW, DType, dtype_of
 from tracegrad.primitives.comparisons import convert
@@ -87,19 +88,17 @@ def size_of(x: Any) -> Size:
 
 def known_size(x: Any) -> Size | None:
     """A traced integer as a size, if shapes and integer arguments determine it."""
-    operand = getattr(x, "operand", None)
-    if operand is None:
-        return None
-    dim = dim_of(operand)
-    return None if dim is None else dim if dim.value is None else dim.value
+    return _size_by(dim_of, x)
 
 
 def needed_size(x: Any) -> Size | None:
     """The same where a size must be known: what decides it may become a guard."""
+    return _size_by(computed_size, x)
+
+
+def _size_by(find: Callable[[Operand], Dim | None], x: Any) -> Size | None:
     operand = getattr(x, "operand", None)
-    if operand is None:
-        return None
-    dim = computed_size(operand)
+    dim = None if operand is None else find(operand)
     return None if dim is None else dim if dim.value is None else dim.value
 
 

@@ -54,7 +54,10 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     bins = asarray(bins)
     count, side = dims(bins)[0], "left" if right else "right"
     if not is_traced(bins):
-        falling = bool(np.any(np.diff(bins) < 0))
+        steps = np.diff(bins)
+        falling = bool(np.any(steps < 0))
+        if falling and np.any(steps > 0):
+            raise ValueError("bins must be monotonically increasing or decreasing")
     elif size_at_least(count, 2):
         falling = along(bins, 0, 0) > along(bins, 0, -1)
     else:

@@ -93,19 +93,25 @@ class Carried:
         self.ranges: dict[int, Range] = {}
         hidden = name in (RETURNED, BROKE, VALUE)
         # Whether the first iteration, or what is after the loop, may read the entry.
-        self._forgets = not hidden and isinstance(entry, (Unsure, Pending))
-        if self._forgets and memory.is_mutable(self._key):
-            self._forgets = False
-            if isinstance(entry, Pending):
-                entry.asked = True
-            else:
-                self.flagged = True
+        doubtful = not hidden and isinstance(entry, (Lost, Unsure, Pending))
+        self._forgets = doubtful and not memory.is_demanded(self._key)
+        if doubtful and not self._forgets:
+            self._keep(entry)
         self.is_new = hidden or entry is MISSING or isinstance(entry, (Lost, Pending))
         self.is_new = self.is_new or self._forgets
         self.layout: Layout | None = None
         if not self.is_new:
-            layout = layout_of(self._before())
-            self.layout = layout if layout.types else None
+            self.layout = _kept(layout_of(self._before()), self.flagged)
+
+    def _keep(self, entry: Lost | Unsure | Pending) -> None:
+        """Be what it holds before the loop, which may be nothing that can be used."""
+        match entry:
+            case Lost():
+                self.lost = entry
+            case Pending():
+                entry.asked = True
+            case Unsure():
+                self.flagged, self.doubts = True, entry.doubts
 
     def _before(self) -> Any:
         """The value that it has before the loop, bound or not."""
@@ -194,7 +200,7 @@ class Carried:
             value, flagged = end.value, self.name not in (RETURNED, BROKE, VALUE)
         flagged = flagged or asked
         try:
-            layout = self._widened(value)
+            layout = self._widened(value, flagged)
             if self.is_new and layout is not None:
                 check_settled(memory, layout)
         except Mismatch as error:
@@ -208,13 +214,12 @@ class Carried:
         self.layout, self.flagged = layout, flagged
         return changed and not first
 
-    def _widened(self, value: Any) -> Layout | None:
+    def _widened(self, value: Any, flagged: bool) -> Layout | None:
         if self.layout is not None:
             return widened(self.layout, value)
         if self.is_new:
             return slotted(value)
-        layout = widened(layout_of(self._before()), value)
-        return layout if layout.types else None
+        return _kept(widened(layout_of(self._before()), value), flagged)
 
     def _lose(self, lost: Lost) -> bool:
         self.lost, self.flagged = lost, False
@@ -277,7 +282,9 @@ class Carried:
         name_value(value, self.name)
         if self.name in (RETURNED, BROKE, VALUE):
             return value
-        doubts = self.doubts | ({self._key} if self._forgets else frozenset())
+        # What a Lost entry was isn't there to be kept.
+        forgotten = self._forgets and not isinstance(self.entry, Lost)
+        doubts = self.doubts | ({self._key} if forgotten else frozenset())
         if self.flagged:
             bound = Tracer(memory.builder, next(found), weak=True)
             return Unsure(value, lambda: bound, doubts)
@@ -325,6 +332,11 @@ class Carried:
             if not creeps(memory.bounds, operand, param):
                 return True
         return False
+
+
+def _kept(layout: Layout, flagged: bool) -> Layout | None:
+    """The layout, if there is something to carry: values, or whether one is bound."""
+    return layout if layout.types or flagged else None
 
 
 def _firmed(before: Layout | None, after: Layout | None) -> bool:

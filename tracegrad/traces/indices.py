@@ -248,7 +248,7 @@ def span(memory: Memory, item: slice, size: Size) -> Span:
 
 def has_size(memory: Memory, bound: Tracer) -> bool:
     """Whether a bound of a slice is a size here."""
-    find = needed_size if memory.is_mutable(SIZED) else known_size
+    find = needed_size if memory.is_demanded(SIZED) else known_size
     return find(bound) is not None
 
 

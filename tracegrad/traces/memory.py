@@ -63,11 +63,16 @@ _NUMBER = Foreign(
 
 
 class Restart(TracegradError):
-    """The trace has to begin again with a Ref for what was made at a place."""
+    """The trace has to begin again, and meet a demand that it found too late.
+
+    Attributes:
+        key: where an array is made that has to be a Ref, a loop and the name whose
+            content it has to keep, or ``SIZED``.
+    """
 
     def __init__(self, key: Key) -> None:
         self.key = key
-        super().__init__("an array is written in place")
+        super().__init__("the trace begins again")
 
 
 @dataclass(slots=True)
@@ -106,7 +111,7 @@ class Memory:
     Attributes:
         bounds: what is known of its integers.
         item: ``view[index]``.
-        mutable: the origins of the arrays that are Refs.
+        demands: what earlier traces found necessary; see ``Restart``.
         regions: the staged regions around, outermost first.
         versions: how often each Ref was written so far.
         exchanged: Refs that a loop carries, which have other names from then on.
@@ -118,13 +123,13 @@ class Memory:
     def __init__(
         self,
         builder: Builder,
-        mutable: frozenset[Key],
+        demands: frozenset[Key],
         item: Callable[[Any, Any], Any],
     ) -> None:
         self.builder = builder
         self.item = item
         self.bounds = Bounds(builder)
-        self.mutable = mutable
+        self.demands = demands
         self.regions: list[Staged] = []
         self.versions: dict[Value, int] = {}
         self.exchanged: dict[Value, Exchanged] = {}
@@ -187,9 +192,9 @@ class Memory:
 
     # --- origins ---------------------------------------------------------------------
 
-    def is_mutable(self, key: Key) -> bool:
-        """Whether what is made at a place is written somewhere; see also ``SIZED``."""
-        return key in self.mutable
+    def is_demanded(self, key: Key) -> bool:
+        """Whether an earlier trace found a demand: see ``Restart``."""
+        return key in self.demands
 
     def is_known(self, array: Any) -> bool:
         """Whether a plain array, or what it is a view of, was made in the trace."""
@@ -226,7 +231,7 @@ class Memory:
         origin = array.origin
         while isinstance(origin, Part):
             origin = origin.of.origin
-        if isinstance(origin, Made) and origin.key not in self.mutable:
+        if isinstance(origin, Made) and origin.key not in self.demands:
             raise Restart(origin.key)
         if not array.ndim:
             origin = _NUMBER

@@ -128,12 +128,12 @@ def trace(
         TracegradError: at the user's line, if the function can't be recorded.
     """
     name = name or str(getattr(function, "__name__", "f"))
-    mutable: set[Key] = set()
-    first = _trace(function, leaves, tree, name, {}, mutable, silent=False)
+    demands: set[Key] = set()
+    first = _trace(function, leaves, tree, name, {}, demands, silent=False)
     known = first.assumptions.solve()
     if known == first.assumptions.known:
         return first
-    return _trace(function, leaves, tree, name, known, mutable, silent=True)
+    return _trace(function, leaves, tree, name, known, demands, silent=True)
 
 
 def _trace(
@@ -142,23 +142,23 @@ def _trace(
     tree: pytree.Tree,
     name: str,
     known: dict[str, Dim],
-    mutable: set[Key],
+    demands: set[Key],
     *,
     silent: bool,
 ) -> Traced:
-    """Trace, with Refs for arrays that are written; extends ``mutable``."""
+    """Trace until what the trace demands of its start is met; extends ``demands``."""
     while True:
-        refs = frozenset(mutable)
+        met = frozenset(demands)
         try:
-            return _trace_once(function, leaves, tree, name, known, refs, silent=silent)
+            return _trace_once(function, leaves, tree, name, known, met, silent=silent)
         except Restart as restart:
-            if restart.key in mutable:
+            if restart.key in demands:
                 raise TracingError(
-                    "an array that is written in place couldn't be made writable.",
+                    "the trace begins again and again, as it can't do what it has to.",
                     restart.where,
                     "This is a defect of tracegrad: please report it.",
                 ) from None
-            mutable.add(restart.key)
+            demands.add(restart.key)
 
 
 def _trace_once(
@@ -167,7 +167,7 @@ def _trace_once(
     tree: pytree.Tree,
     name: str,
     known: dict[str, Dim],
-    mutable: frozenset[Key],
+    demands: frozenset[Key],
     *,
     silent: bool,
 ) -> Traced:
@@ -180,7 +180,7 @@ def _trace_once(
         simplify,
         capture=lambda array: outside.constant(builder, array),
     )
-    memory = Memory(builder, mutable, get)
+    memory = Memory(builder, demands, get)
     machine = Machine(builder, outside, memory, call, silent=silent)
     arguments = []
     for leaf in leaves:
@@ -219,7 +219,7 @@ def _argument(memory: Memory, leaf: Any, key: Key) -> Any:
         return leaf
     # Of an array that the caller goes on to write, a function sees what it is now.
     own = Tracer(leaf.builder, leaf.operand)
-    if not memory.is_mutable(key):
+    if not memory.is_demanded(key):
         return mark(own, Made(key))
     view = copied(memory, own)
     memory.sources[view.base] = own

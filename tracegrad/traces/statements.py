@@ -131,7 +131,7 @@ def _if(
 
 def _stage_if_new(frame: Frame) -> None:
     key = frame.unrolled[-1]
-    if not frame.machine.memory.is_mutable(key):
+    if not frame.machine.memory.is_demanded(key):
         raise Restart(key)
 
 
@@ -272,7 +272,7 @@ def _while(statement: ast.While, frame: Frame) -> Signal:
     guards = dict(assumptions.guards)
     value = _tried(statement, frame)
     run = partial(_unrolled_while, statement, value, frame, key)
-    if not isinstance(value, Tracer) and not memory.is_mutable(key):
+    if not isinstance(value, Tracer) and not memory.is_demanded(key):
         return run()
     # What this try assumed of sizes, the condition may not need as a region.
     assumed, assumptions.guards = assumptions.guards, guards
@@ -356,7 +356,7 @@ def _unrolled_while(statement: ast.While, value: Any, frame: Frame, key: Key) ->
     while True:
         test = condition(frame, value, "the loop")
         if isinstance(test, Tracer):
-            if count and not frame.machine.memory.is_mutable(key):
+            if count and not frame.machine.memory.is_demanded(key):
                 raise Restart(key)  # a loop from the start, not after some iterations
             return _staged_while(statement, frame)
         if not test:
@@ -379,7 +379,7 @@ def _unrolled_while(statement: ast.While, value: Any, frame: Frame, key: Key) ->
 
 def _to_stage(frame: Frame, key: Key) -> TracegradError:
     """Ask for a trace in which a loop is staged; it is in vain to ask twice."""
-    if not frame.machine.memory.is_mutable(key):
+    if not frame.machine.memory.is_demanded(key):
         return Restart(key)
     return frame.refused(
         "a loop that can't be staged has no end that is known while tracing.",

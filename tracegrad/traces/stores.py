@@ -116,14 +116,14 @@ def made(memory: Memory, value: Any, key: Key, *, empty: bool) -> Any:
     if isinstance(value, np.ndarray):
         if memory.is_known(value) or value.dtype.name not in DTYPES:
             return value
-        if memory.is_mutable(key):
+        if memory.is_demanded(key):
             return allocated(memory, value, empty=empty)
         memory.remember(value, key)
         return value
     if type(value) is not Tracer or value.origin is not None or not value.ndim:
         return value
     # What has no contents will be written: that needn't be found out by a restart.
-    if empty or memory.is_mutable(key):
+    if empty or memory.is_demanded(key):
         return allocated(memory, value, empty=empty)
     return mark(value, Made(key))
 

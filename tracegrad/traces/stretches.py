@@ -141,7 +141,7 @@ class Stretch(Unsized):
         """
         lengths = [_traced(self.memory, length) for length in self.lengths]
         sized = all(is_of_sizes(length.operand) for length in lengths)
-        if sized and not self.memory.is_mutable(SIZED):
+        if sized and not self.memory.is_demanded(SIZED):
             raise Restart(SIZED)
         return TracingError(
             f"{use} of a slice needs its length, which depends on a traced value.",
