@@ -1,8 +1,6 @@
-"""Elementwise functions, scipy.special and math against their originals."""
+"""Elementwise functions and scipy.special against their originals."""
 
 from __future__ import annotations
-
-import math
 
 import numpy
 import pytest
@@ -158,43 +156,6 @@ AXES = {
 @pytest.mark.parametrize("name", [*SPECIAL, *AXES])
 def test_special(name):
     check({**SPECIAL, **AXES}[name], "n,m")
-
-
-MATH = {
-    "sqrt": lambda m, x: m.sqrt(x + 1.0),
-    "log base": lambda m, x: m.log(x + 1.0, 2.0),
-    "pow": lambda m, x: m.pow(x, 3),
-    "hypot": lambda m, x: m.hypot(x, 2.0, x),
-    "atan2": lambda m, x: m.atan2(x, 2.0),
-    "fabs": lambda m, x: m.fabs(x),
-    "lgamma": lambda m, x: m.lgamma(x),
-    "erf": lambda m, x: m.erf(x),
-    "degrees": lambda m, x: m.degrees(x),
-    "dist": lambda m, x: m.dist((x, 1.0), (0.0, 2 * x)),
-    "prod": lambda m, x: m.prod([x, 2.0, x]),
-}
-
-
-class OurMath:
-    def __getattr__(self, name):
-        return lookup(getattr(math, name))
-
-
-@pytest.mark.parametrize("name", MATH)
-def test_math(name):
-    x = numpy.asarray(0.7)
-    recorded = record(lambda v: MATH[name](OurMath(), v), x)
-    numpy.testing.assert_allclose(recorded(x), MATH[name](math, 0.7), rtol=1e-14)
-    step = 1e-6
-    numeric = (MATH[name](math, 0.7 + step) - MATH[name](math, 0.7 - step)) / (2 * step)
-    numpy.testing.assert_allclose(pullback(recorded, [1.0])(x), numeric, rtol=1e-7)
-
-
-@pytest.mark.parametrize("name", ["floor", "ceil", "trunc"])
-def test_math_rounding_gives_integers(name):
-    recorded = record(lambda v: getattr(OurMath(), name)(v), numpy.asarray(-1.5))
-    assert recorded.types[0].dtype == "int64"
-    assert recorded(numpy.asarray(-1.5)) == getattr(math, name)(-1.5)
 
 
 def test_sinc_is_smooth_at_zero():

@@ -1,4 +1,4 @@
-"""``scipy.special`` and ``math``.
+"""``scipy.special``.
 
 SciPy is not imported here: ``scipy_functions`` is called when a caller holds one of its
 functions, so it has been imported already.
@@ -12,10 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tracegrad.numpy_api.arguments import (
-    astype,
     axes_of,
     floats,
-    is_float,
     is_traced,
     rank_of,
     refuse,
@@ -23,12 +21,9 @@ from tracegrad.numpy_api.arguments import (
 from tracegrad.numpy_api.creation import asarray
 from tracegrad.numpy_api.elementwise import (
     applied,
-    degrees,
-    fabs,
     logical_xor,
-    radians,
 )
-from tracegrad.numpy_api.reductions import not_empty, prod, sum_
+from tracegrad.numpy_api.reductions import not_empty
 from tracegrad.numpy_api.shapes import reshape, with_new_axes
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import composite, special
@@ -174,79 +169,3 @@ def scipy_functions() -> dict[Any, Callable[..., Any]]:
         scipy.log1p: applied(ew.log1p),
         scipy.cbrt: applied(ew.cbrt),
     }
-
-
-# --- math --------------------------------------------------------------------------
-
-
-def log(x: Any, base: Any = None) -> Any:
-    """The logarithm, natural or to a base."""
-    return ew.log(x) if base is None else ew.log(x) / ew.log(base)
-
-
-def hypot(*coordinates: Any) -> Any:
-    """The length of a vector."""
-    if len(coordinates) == 2:
-        return ew.hypot(*coordinates)
-    return ew.length(sum_(asarray([c * c for c in coordinates])))
-
-
-def dist(p: Any, q: Any, /) -> Any:
-    """The distance of two points."""
-    return hypot(*(a - b for a, b in zip(p, q, strict=True)))
-
-
-def _whole(primitive: Any) -> Callable[..., Any]:
-    def function(x: Any) -> Any:
-        return astype(primitive(x), "int64") if is_float(x) else x
-
-    return function
-
-
-def _math_isclose(a: Any, b: Any, *, rel_tol: Any = 1e-09, abs_tol: Any = 0.0) -> Any:
-    size = ew.maximum(ew.absolute(a), ew.absolute(b))
-    near = ew.absolute(a - b) <= ew.maximum(rel_tol * size, abs_tol)
-    return cmp.logical_or(cmp.equal(a, b), near)
-
-
-_SAME_NAME = (
-    *("sqrt", "exp", "expm1", "log2", "log10", "log1p", "sin", "cos", "tan"),
-    *("sinh", "cosh", "tanh", "copysign", "fmod", "isnan", "isinf", "isfinite"),
-)
-_OTHER_NAME = {
-    "asin": ew.arcsin,
-    "acos": ew.arccos,
-    "atan": ew.arctan,
-    "atan2": ew.arctan2,
-    "asinh": ew.arcsinh,
-    "acosh": ew.arccosh,
-    "atanh": ew.arctanh,
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "lgamma": special.gammaln,
-    "cbrt": ew.cbrt,
-    "exp2": ew.exp2,
-    "pow": ew.power,
-}
-
-MATH: dict[Any, Callable[..., Any]] = {
-    **{
-        getattr(math, name): applied(getattr(ew, name, None) or getattr(cmp, name))
-        for name in _SAME_NAME
-    },
-    **{
-        getattr(math, n): applied(p) for n, p in _OTHER_NAME.items() if hasattr(math, n)
-    },
-    math.log: log,
-    math.fabs: fabs,
-    math.hypot: hypot,
-    math.dist: dist,
-    math.floor: _whole(ew.floor),
-    math.ceil: _whole(ew.ceil),
-    math.trunc: _whole(ew.trunc),
-    math.degrees: degrees,
-    math.radians: radians,
-    math.prod: prod,
-    math.isclose: _math_isclose,
-    math.gamma: _real(gamma),
-}

@@ -24,6 +24,7 @@ from tracegrad.numpy_api import (
     grids,
     indexing,
     linalg,
+    python_math,
     rearranging,
     reductions,
     searching,
@@ -133,7 +134,7 @@ FUNCTIONS: dict[Any, Implementation] = {
     for function, implementation in module.NUMPY.items()
 }
 """Implementations of NumPy's functions and ufuncs, and of math's."""
-FUNCTIONS |= {f: adapted(f, g) for f, g in special.MATH.items()}
+FUNCTIONS |= {f: adapted(f, g) for f, g in python_math.MATH.items()}
 
 
 def _method(name: str, implementation: Implementation) -> Implementation:

@@ -1,8 +1,10 @@
-"""Elements of arrays as Python's own numbers: ``x.item()`` and ``x.tolist()``."""
+"""Numbers as Python's own: ``x.item()``, ``x.tolist()``, what ``math`` works with."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import numpy as np
 
 from tracegrad.ir.shapes import Dim, hint_of, size_equals
 from tracegrad.ir.types import FLOATS
@@ -20,8 +22,14 @@ def as_kind(value: Tracer, kind: Any) -> Tracer:
     return Tracer(value.builder, convert(value.builder, value.operand, kind), weak=True)
 
 
+def python_number(value: Any) -> Any:
+    """A number as the Python number that is equal to it; anything else as it is."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return _number(value) if isinstance(value, Tracer) and not value.ndim else value
+
+
 def _number(value: Tracer) -> Tracer:
-    """A traced number as the Python number that is equal to it."""
     dtype = value.type.dtype
     if dtype in FLOATS:
         return as_kind(value, "float64")

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from tracegrad.errors import TracingError
+from tracegrad.ir.shapes import size_equals
 from tracegrad.ir.types import INTEGERS
 from tracegrad.numpy_api import table as numpy_table
 from tracegrad.primitives import comparisons as cmp
 from tracegrad.primitives import elementwise as ew
 from tracegrad.primitives.identities import dim_of
-from tracegrad.traces.as_python import as_kind
+from tracegrad.traces.as_python import as_kind, item, python_number
 from tracegrad.traces.escapes import complex_refused
 from tracegrad.traces.iteration import (
     Backward,
@@ -66,7 +67,13 @@ def _int(machine: Machine, value: Any = 0, *base: Any) -> Any:
 def _bool(machine: Machine, value: Any = False) -> Any:
     if not isinstance(value, Tracer):
         return bool(value)
-    return value if value.type.dtype == "bool" else value != 0
+    if not all(size_equals(d, 1) for d in value.dims):
+        raise ValueError(
+            "The truth value of an array with more than one element is ambiguous. Use "
+            "a.any() or a.all()"
+        )
+    value = item(machine, value)
+    return python_number(value if value.type.dtype == "bool" else value != 0)
 
 
 def _complex(machine: Machine, *parts: Any) -> Any:

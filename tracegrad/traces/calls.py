@@ -19,9 +19,11 @@ import numpy as np
 
 from tracegrad.errors import ControlFlowError, TracegradError, TracingError
 from tracegrad.ir.types import dtype_of
+from tracegrad.numpy_api import python_math
 from tracegrad.numpy_api.alternatives import ValueNeeded
 from tracegrad.numpy_api.table import name_of
 from tracegrad.traces import masked, methods, programs, spelling, updates
+from tracegrad.traces.as_python import python_number
 from tracegrad.traces.builtin_functions import ALWAYS, ON_TRACERS
 from tracegrad.traces.escapes import explained
 from tracegrad.traces.exits import VALUE, Signal
@@ -397,10 +399,14 @@ def _numpy(machine: Machine, function: Any, args: Args, kwargs: Kwargs) -> Any:
         dtype = dtype_of(function)
         return Tracer(builder, convert(builder, lift(builder, args[0]), dtype))
     args = tuple(list(a) if isinstance(a, Steps) else a for a in args)
+    of_numbers = _handler(python_math.NUMBERS, function) is not None
+    if of_numbers:
+        args = tuple(map(python_number, args))
     try:
-        return methods.call_numpy(machine.memory, function, args, kwargs)
+        found = methods.call_numpy(machine.memory, function, args, kwargs)
     except TracegradError as error:
         raise error.located(machine.builder.location) from None
+    return python_number(found) if of_numbers else found
 
 
 def _refuse_random(machine: Machine, function: Any) -> None:

@@ -76,7 +76,9 @@ def _binary(
 
 def _unary(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def operator(self: Tracer) -> Any:
-        result = function(self)
+        # Python's booleans are integers, NumPy's aren't.
+        number = self.weak and self.type.dtype == "bool"
+        result = function(cmp.convert(self, dtype="int64") if number else self)
         return Tracer(result.builder, result.operand, self.weak)
 
     return operator
