@@ -26,6 +26,7 @@ from tests.programs import (
     steppers,
     stretches,
     traps,
+    triangles,
     tricky,
     views,
 )
@@ -51,6 +52,7 @@ PROGRAMS = programs_in(
     steppers,
     stretches,
     traps,
+    triangles,
 )
 SMOOTH = [p for p in PROGRAMS if p.smooth]
 

@@ -158,24 +158,57 @@ def size_value(builder: Builder, dim: Dim) -> Operand:
 
 
 def _computed(builder: Builder, dim: Dim) -> Operand:
-    """A size that varies in a loop, calculated from the loop's index."""
+    """A size that varies in a loop, calculated from the loop's index.
+
+    By Horner's scheme in the innermost index that occurs, so that what is multiplied
+    by it can be calculated outside of its loop.
+    """
+    plain = {atom for monomial, _ in dim.terms for atom in monomial}
+    name = next((n for n in reversed(builder.indices) if n in plain), None)
+    if name is None:
+        return _of_quotients(builder, dim)
+    powers: dict[int, Dim] = {}
+    for monomial, coefficient in dim.terms:
+        rest = tuple(atom for atom in monomial if atom != name)
+        term = Dim(((rest, coefficient),))
+        power = len(monomial) - len(rest)
+        powers[power] = powers.get(power, Dim.constant(0)) + term
+    index = builder.indices[name]
+    total: Operand = Literal(0, "int64")
+    for power in range(max(powers), -1, -1):
+        total = _times_plus(builder, total, index, powers.get(power))
+    return total
+
+
+def _times_plus(
+    builder: Builder, total: Operand, index: Operand, more: Dim | None
+) -> Operand:
+    if total == Literal(0, "int64"):
+        return size_value(builder, more or Dim.constant(0))
+    further = Literal(0, "int64") if more is None else size_value(builder, more)
+    if total == Literal(-1, "int64") and further != Literal(0, "int64"):
+        return builder.emit1(ew.subtract, (further, index))
+    product = _combined(builder, ew.multiply, total, index)
+    return _combined(builder, ew.add, product, further)
+
+
+def _of_quotients(builder: Builder, dim: Dim) -> Operand:
+    """A size in which indices occur in divisions alone."""
     times = partial(_combined, builder, ew.multiply)
     plus = partial(_combined, builder, ew.add)
     terms = []
     fixed = Dim.constant(0)
     for monomial, coefficient in dim.terms:
-        varying = [a for a in monomial if a in builder.indices]
-        if not varying and not any(isinstance(a, FloorDiv) for a in monomial):
+        quotients = [atom for atom in monomial if isinstance(atom, FloorDiv)]
+        if not quotients:
             fixed = fixed + Dim(((monomial, coefficient),))
             continue
-        rest = tuple(a for a in monomial if isinstance(a, str) and a not in varying)
+        rest = tuple(atom for atom in monomial if isinstance(atom, str))
         factors = [size_value(builder, Dim(((rest, coefficient),)))]
-        factors += [builder.indices[a] for a in varying if isinstance(a, str)]
-        for atom in monomial:
-            if isinstance(atom, FloorDiv):
-                parts = (atom.numerator, atom.denominator)
-                quotient = [size_value(builder, part) for part in parts]
-                factors.append(builder.emit1(ew.floor_divide, quotient))
+        for atom in quotients:
+            parts = (atom.numerator, atom.denominator)
+            quotient = [size_value(builder, part) for part in parts]
+            factors.append(builder.emit1(ew.floor_divide, quotient))
         terms.append(reduce(times, factors))
     terms.append(size_value(builder, fixed))
     return reduce(plus, terms)

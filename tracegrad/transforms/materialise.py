@@ -1,8 +1,9 @@
 """Materialising residuals: storage, stores, loads, and values made again.
 
-Storage has one axis per loop where all the bounds are known before the nest is entered.
-Otherwise it grows: a ``while_`` by itself counts its positions, and anything deeper
-pushes onto a stack, whose top is an integer in a cell.
+Storage has one axis per loop where all the bounds are known before the nest is entered,
+and one axis for all where the lengths of inner loops follow from the indices of outer
+ones: see ``packing``. Otherwise it grows: a ``while_`` by itself counts its positions,
+and anything deeper pushes onto a stack, whose top is an integer in a cell.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from tracegrad.ir.shapes import Dim
 from tracegrad.ir.types import RefType
 from tracegrad.primitives import refs, storage
 from tracegrad.primitives.control import for_, while_
+from tracegrad.primitives.identities import size_value
 from tracegrad.traces.tracer import Tracer
 from tracegrad.transforms import cells
-from tracegrad.transforms.affine import affine
 from tracegrad.transforms.cse import is_read_back
+from tracegrad.transforms.packing import Packing, bounds_of, packing
 from tracegrad.transforms.rebuild import Recipe
 from tracegrad.transforms.regions import (
     Structure,
@@ -49,11 +51,13 @@ class _Shelf:
     """Where the values of one region are kept.
 
     lengths: of the axes that loops index; None if it grows.
+    position: where the iterations of a nest are on a single axis, by their indices.
     top: the cell with the number of values on the stack, if it is one.
     """
 
-    lengths: tuple[Operand, ...] | None
-    top: Operand | None
+    lengths: tuple[Operand, ...] | None = None
+    position: Dim | None = None
+    top: Operand | None = None
 
 
 def own_regions(mirror: Graph, mirrors: Mapping[Graph, Graph]) -> Iterator[Graph]:
@@ -76,6 +80,15 @@ def is_rectangular(structure: Structure, graph: Graph) -> bool:
         )
         for loop in structure.loops(graph)
     )
+
+
+def has_fixed_place(structure: Structure, graph: Graph) -> bool:
+    """Whether it is known beforehand where each iteration keeps what it stores."""
+    return is_rectangular(structure, graph) or bool(_packed(structure, graph))
+
+
+def _packed(structure: Structure, graph: Graph) -> Packing | None:
+    return packing(structure, [structure.owner[g] for g in structure.loops(graph)])
 
 
 class Materialiser:
@@ -253,12 +266,16 @@ class Materialiser:
     def _shelf(self, region: Graph, outside: Builder) -> _Shelf:
         loops = [self._structure.owner[g] for g in self._structure.loops(region)]
         if is_rectangular(self._structure, region):
-            return _Shelf(tuple(_trips(loop, outside) for loop in loops), None)
+            return _Shelf(tuple(_trips(loop, outside) for loop in loops))
+        packed = packing(self._structure, loops)
+        if packed is not None:
+            total = size_value(outside, packed.total)
+            return _Shelf((total,), position=packed.position)
         if len(loops) == 1:
-            return _Shelf(None, None)
+            return _Shelf()
         params = {"shape": (), "dtype": "int64", "fill": 0}
         top = outside.emit1(refs.alloc, (), params)
-        return _Shelf(None, cells.named(top, "top"))
+        return _Shelf(top=cells.named(top, "top"))
 
     def _reserve(self, shelf: _Shelf, value: Value, outside: Builder) -> Operand:
         self._names += 1
@@ -283,21 +300,25 @@ class Materialiser:
             if name not in size.symbols():
                 continue
             slope = size.substitute({name: Dim.symbol(name) + 1}) - size
-            ends = _ends(loop)
-            if ends is None or slope.value is None:
+            bounds = bounds_of(self._structure, loop)
+            if bounds is None or slope.value is None:
                 raise DifferentiationError(
                     f"the gradient has to store an array of size {size}, of which "
                     "no bound is known before the loop.",
                     loop.location,
                     "Make it as large as it can become, and use a part of it.",
                 )
-            size = size.substitute({name: ends[slope.value > 0]})
+            least, after = bounds
+            end = after - 1 if slope.value > 0 else least
+            size = size.substitute({name: end})
         return size
 
     def _push(
         self, shelf: _Shelf, region: Graph, before: Builder
     ) -> tuple[Operand, ...]:
         """The forward sweep's index into storage."""
+        if shelf.position is not None:
+            return (size_value(before, shelf.position),)
         if shelf.top is None:
             return self._numbers(region, before, self._structure.loops(region))
         cell = cells.whole(shelf.top)
@@ -307,6 +328,8 @@ class Materialiser:
 
     def _pop(self, shelf: _Shelf, region: Graph, head: Builder) -> tuple[Operand, ...]:
         """The reverse sweep's."""
+        if shelf.position is not None:
+            return (size_value(head, shelf.position),)
         if shelf.top is None:
             loops = [self._mirrors[g] for g in self._structure.loops(region)]
             return self._numbers(region, head, loops)
@@ -353,30 +376,6 @@ def _slot(ref: Operand, value: Value, index: tuple[Operand, ...]) -> cells.Place
     sizes = (*(None,) * len(index), *shape)
     assert isinstance(ref.type, RefType)
     return cells.Place(ref, (*index, *zeros), sizes, (1,) * len(sizes))
-
-
-def _ends(loop: Equation) -> tuple[Dim, Dim] | None:
-    """The least and greatest index of a loop, as sizes."""
-    if loop.primitive is not for_:
-        return None
-    lo, hi = (_as_size(x) for x in loop.inputs[:2])
-    if lo is None or hi is None:
-        return None
-    return (lo, hi - 1) if loop.params["step"] > 0 else (hi + 1, lo)
-
-
-def _as_size(operand: Operand) -> Dim | None:
-    """An integer as a size, of which the indices of loops around may be part."""
-    total = Dim.constant(0)
-    for symbol, coefficient in affine(operand).items():
-        match symbol:
-            case Value(definition=None, name=str(name)):
-                total += coefficient * Dim.symbol(name)
-            case tuple():
-                total += Dim(((symbol, coefficient),))
-            case _:
-                return None
-    return total
 
 
 def _trips(loop: Equation, builder: Builder) -> Operand:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from tracegrad.ir.graph import Builder, Graph, Value, values_of
 from tracegrad.transforms.materialise import (
     Materialiser,
-    is_rectangular,
+    has_fixed_place,
     own_regions,
 )
 from tracegrad.transforms.mincut import UNCUTTABLE, Network
@@ -80,7 +80,7 @@ def _decide(
     for value, recipe in found.items():
         available, computed = ("available", value), ("computed", value)
         weight = elements(value) * EACH ** len(structure.loops(value.graph))
-        price = STORE if is_rectangular(structure, value.graph) else GROWING_STORE
+        price = STORE if has_fixed_place(structure, value.graph) else GROWING_STORE
         store = UNCUTTABLE if value in free else price * weight
         cut.edge(available, computed, store)
         if recipe is None:
