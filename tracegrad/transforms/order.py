@@ -8,7 +8,7 @@ it does to the reader, to the processor and to the loops that it could be fused 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from tracegrad.ir.graph import Equation, Graph, Operand, Value
 from tracegrad.primitives import elementwise as ew
@@ -18,6 +18,7 @@ from tracegrad.transforms.affine import Form, Prover, affine
 from tracegrad.transforms.cells import place_of
 from tracegrad.transforms.clobber import in_bounds
 from tracegrad.transforms.regions import (
+    Carried,
     Structure,
     body_of,
     carried,
@@ -80,20 +81,26 @@ def is_order_free(loop: Equation, own: Iterable[Value] = ()) -> bool:
     body = body_of(loop)
     if loop.params["stops"]:
         return False
-    uses = Counter(_operands(body))
-    for c in carried(loop):
-        made = c.next.definition if isinstance(c.next, Value) else None
-        if made is None or made.outputs[0].graph is not body or uses[c.param] != 1:
-            return False
-        first, *_ = made.inputs
-        adds = made.primitive is ew.add and c.param in made.inputs
-        if not adds and not (made.primitive is ew.subtract and first is c.param):
-            return False
-        if uses[c.next] != 1:
-            return False
+    uses = Counter(operands(body))
+    if not all(is_sum(body, uses, c) for c in carried(loop)):
+        return False
     inner = {g for region in loop.regions for g in regions_in(region)}
     shared = {r for r in refs_written([loop]) if r.graph not in inner} - set(own)
     return all(_only_adds(e, shared) for e in body.walk())
+
+
+def is_sum(body: Graph, uses: Mapping[Operand, int], entry: Carried) -> bool:
+    """Whether a loop only adds to what it carries.
+
+    uses: how often the body uses each operand.
+    """
+    made = entry.next.definition if isinstance(entry.next, Value) else None
+    if made is None or made.outputs[0].graph is not body:
+        return False
+    first, *_ = made.inputs
+    adds = made.primitive is ew.add and entry.param in made.inputs
+    takes = made.primitive is ew.subtract and first is entry.param
+    return (adds or takes) and uses[entry.param] == 1 and uses[entry.next] == 1
 
 
 def _only_adds(equation: Equation, shared: set[Value]) -> bool:
@@ -119,7 +126,8 @@ def refs_written(equations: Iterable[Equation]) -> set[Value]:
     return {r for r in found | carried_ if isinstance(r, Value)}
 
 
-def _operands(graph: Graph) -> Iterator[Operand]:
+def operands(graph: Graph) -> Iterator[Operand]:
+    """What equations and regions use, as often as they do."""
     for region in regions_in(graph):
         for equation in region.equations:
             yield from equation.inputs

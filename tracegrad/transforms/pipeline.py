@@ -19,6 +19,7 @@ from tracegrad.transforms.peephole import results_in_place, set_once, sink
 from tracegrad.transforms.reciprocals import reciprocals
 from tracegrad.transforms.rotate import rotate
 from tracegrad.transforms.split import split
+from tracegrad.transforms.upwards import upwards
 
 Pass: TypeAlias = Callable[[Graph], Graph]
 
@@ -37,6 +38,7 @@ OPTIMISE: tuple[Pass, ...] = (
     fuse,
     forwards,
     rotate,
+    upwards,
     reciprocals,
     cover,
     cse_of_stored,

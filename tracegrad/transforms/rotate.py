@@ -137,7 +137,7 @@ def _rows_of(
     for equation in equations:
         place = place_of(equation)
         assert place is not None
-        found = _line(place, body_of(loop).params[0], inner)
+        found = line(place, body_of(loop).params[0], inner)
         if found is None or not in_bounds(prover, place):
             return []
         axis, offset, key = found
@@ -158,10 +158,13 @@ def _span(row: _Row) -> int:
     return max(row.offsets.values()) - min(row.offsets.values())
 
 
-def _line(
+def line(
     place: Place, index: Value, inner: set[Graph]
 ) -> tuple[int, int, tuple[Any, ...]] | None:
-    """The axis along which a cell moves, how far it is ahead, and where it doesn't."""
+    """The axis along which a cell moves, how far it is ahead, and where it doesn't.
+
+    None if it doesn't move by one with an index, or with something else in a loop too.
+    """
     if any(size is not None for size in place.sizes):
         return None
     axes, fixed, ahead = [], [], 0
