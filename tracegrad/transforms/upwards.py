@@ -52,10 +52,10 @@ from tracegrad.transforms.regions import (
 )
 from tracegrad.transforms.rotate import line
 
-FURTHEST = 3
+FURTHEST = 2
 """The most iterations for which what is handed on may be remembered."""
-DEAREST = 8
-"""The most that calculating it again, in each iteration, may cost."""
+DEAREST = 0.5
+"""How much of an iteration's cost it may be to calculate that again in each."""
 
 
 def upwards(graph: Graph) -> Graph:
@@ -123,7 +123,7 @@ def _sweep(prover: Prover, loop: Equation) -> _Sweep | None:
     if distance < 1 or any(is_ref(c.param) or c.param.type.ndim for c in entries):
         return None
     sweep = _Sweep(loop, body, loads[0], distance, sums, handed)
-    return sweep if sweep.reach <= FURTHEST and sweep.price <= DEAREST else None
+    return sweep if sweep.reach <= FURTHEST and sweep.is_cheap() else None
 
 
 def _is_simple(equation: Equation) -> bool:
@@ -192,11 +192,11 @@ class _Sweep:
                 found.update(equation.inputs)
         return found
 
-    @property
-    def price(self) -> int:
-        """What it costs an iteration to calculate again what was handed to it."""
+    def is_cheap(self) -> bool:
+        """Whether it costs little to calculate again what an iteration was handed."""
         steps = self._needed([x for e in self._rest for x in e.inputs])
-        return sum(_cost(e) for equations, _ in steps[1:] for e in equations)
+        again = sum(_cost(e) for equations, _ in steps[1:] for e in equations)
+        return again <= DEAREST * sum(map(_cost, self._rest))
 
     def _needed(
         self, wanted: Iterable[Operand]
