@@ -117,6 +117,28 @@ tie = elementwise(
 )
 
 
+def _pythons(beats: Primitive, sign: str, name: str, sympy: str) -> Primitive:
+    """Python's max or min: the second only if it beats the first; a NaN never does."""
+    return elementwise(
+        lambda x, y: np.asarray(np.where(beats.numpy(y, x), y, x))[()],
+        name,
+        source=f"y if y {sign} x else x",
+        sympy=sympy,
+        partials=lambda out, x, y: (
+            select(beats(y, x), 0.0, select(equal(x, y), 0.5, 1.0)),
+            select(beats(y, x), 1.0, select(equal(x, y), 0.5, 0.0)),
+        ),
+        chooses=(0, 1),
+        operands="number",
+        domain=((-2.0, 2.0), (-2.0, 2.0)),
+        kink="a tie is split evenly",
+    )
+
+
+larger = _pythons(greater, ">", "larger", "Max(x, y)")
+smaller = _pythons(less, "<", "smaller", "Min(x, y)")
+
+
 def _zero_safe_mul(x: Any, y: Any) -> Any:
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where(x == 0, x, x * y)[()]

@@ -204,11 +204,47 @@ def _zero_safe_mul_rearranged(b: Builder, inputs: Inputs, _: Params) -> Operand 
     divisor = _reciprocal(b, y)
     if divisor is not None:
         return b.emit1(cmp.zero_safe_div, (x, divisor))
+    share = _share(b, x, y)
+    if share is not None:
+        return share
     inner = made_by(y, ew.negative)
     if inner is not None:
         safe = b.emit1(cmp.zero_safe_mul, (x, inner.inputs[0]))
         return b.emit1(ew.negative, (safe,))
     return None
+
+
+def _share(b: Builder, x: Operand, y: Operand) -> Operand | None:
+    """A constant that a comparison chooses, times a value: the choice of a product."""
+    tied = made_by(x, cmp.tie)
+    if tied is not None:
+        even = b.emit1(cmp.equal, tied.inputs)
+        half = _select(b, even, _times(b, 0.5, y), filled(b, 0, y.type))
+        return _select(b, b.emit1(cmp.greater, tied.inputs), y, half)
+    chosen = made_by(x, cmp.select)
+    if chosen is None:
+        return None
+    test, *sides = chosen.inputs
+    parts = []
+    for side in sides:
+        c = constant(side)
+        part = _share(b, side, y) if c is None else _part(b, c, y)
+        if part is None:
+            return None
+        parts.append(part)
+    return _select(b, test, *parts)
+
+
+def _part(b: Builder, factor: float, y: Operand) -> Operand | None:
+    if factor == 0:
+        return filled(b, 0, y.type)
+    if factor == 1:
+        return y
+    return _times(b, factor, y) if math.isfinite(factor) else None
+
+
+def _select(b: Builder, test: Operand, then: Operand, otherwise: Operand) -> Operand:
+    return b.emit1(cmp.select, (test, then, otherwise))
 
 
 def _zero_safe_div_rearranged(b: Builder, inputs: Inputs, _: Params) -> Operand | None:

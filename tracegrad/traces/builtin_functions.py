@@ -137,10 +137,9 @@ def _larger(primitive: Any, a: Any, b: Any) -> Any:
     """Python's max or min of two numbers: a NaN in the second is passed over."""
     if any(isinstance(x, Tracer) and x.ndim for x in (a, b)):
         raise TypeError("max() and min() take numbers; use np.maximum for arrays")
-    result = primitive(a, b)
     if isinstance(b, Tracer) and b.type.differentiable:
-        result = cmp.select(cmp.isnan(b), a, result)
-    return _weak_if(result, a, b)
+        primitive = cmp.larger if primitive is ew.maximum else cmp.smaller
+    return _weak_if(primitive(a, b), a, b)
 
 
 def _weak_if(result: Any, a: Any, b: Any) -> Any:

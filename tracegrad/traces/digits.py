@@ -149,4 +149,6 @@ def _ieee(mp: Any, took: Took) -> dict[str, Callable[..., Any]]:
         "isfinite": mp.isfinite,
         "maximum": lambda x, y: extreme(x, y, 1),
         "minimum": lambda x, y: extreme(x, y, -1),
+        "larger": lambda x, y: y if took(y > x) else x,
+        "smaller": lambda x, y: y if took(y < x) else x,
     }

@@ -54,8 +54,8 @@ from tracegrad.transforms.rotate import line
 
 FURTHEST = 2
 """The most iterations for which what is handed on may be remembered."""
-DEAREST = 0.5
-"""How much of an iteration's cost it may be to calculate that again in each."""
+DEAREST = 5
+"""The most that an equation may cost that is calculated again in each iteration."""
 
 
 def upwards(graph: Graph) -> Graph:
@@ -195,8 +195,9 @@ class _Sweep:
     def is_cheap(self) -> bool:
         """Whether it costs little to calculate again what an iteration was handed."""
         steps = self._needed([x for e in self._rest for x in e.inputs])
-        again = sum(_cost(e) for equations, _ in steps[1:] for e in equations)
-        return again <= DEAREST * sum(map(_cost, self._rest))
+        again = [_cost(e) for equations, _ in steps[1:] for e in equations]
+        whole = sum(map(_cost, self._rest))
+        return sum(again) <= whole and max(again, default=0) <= DEAREST
 
     def _needed(
         self, wanted: Iterable[Operand]
