@@ -1,4 +1,4 @@
-"""``math`` against itself: from numbers to Python's own numbers."""
+"""``math``, ``max`` and ``min`` of numbers against themselves: as Python has them."""
 
 import math
 
@@ -65,6 +65,10 @@ GIVEN = {
     "close": lambda x: math.isclose(x[0], 0.3, rel_tol=1e-6),
     "dist": lambda x: math.dist(x, [1.0, 2.0]),
     "prod": lambda x: math.prod(x, start=0.5),
+    "largest, a NaN second": lambda x: max(x[0], math.nan * x[1], x[1]),
+    "largest, a NaN first": lambda x: max(math.nan * x[1], x[0]),
+    "smallest, a NaN second": lambda x: min(x[1], np.float32(math.nan) * x[1], x[0]),
+    "largest of rising": lambda x: max(x[0], 2.0 * x[0], x[1] * x[1]),
     "prod of arrays": lambda x: math.prod([x, x, 2.0]),
 }
 
@@ -94,3 +98,12 @@ def test_product_of_arrays_has_a_derivative():
         value, slope = value_and_grad(f)(np.array([0.5, 2.0]))
     assert value == 0.5 - 24.0
     np.testing.assert_allclose(slope, [2.0, -24.0])
+
+
+def test_ties_and_nan_of_max_and_min():
+    def f(x):
+        return max(x[0], x[1]) + 3.0 * min(x[0], x[2]) + 10.0 * max(x[1], x[3])
+
+    with running():
+        slope = value_and_grad(f)(np.array([0.5, 0.5, 0.2, math.nan]))[1]
+    np.testing.assert_array_equal(slope, [0.5, 10.5, 3.0, 0.0])

@@ -81,9 +81,10 @@ def test_what_is_remembered_or_dear_runs_downwards(function):
 
 
 def test_short_sweeps_have_a_kernel_of_their_own():
-    """The one for long sweeps isn't asked for what it can't do."""
+    """Neither is the one for long sweeps asked for what it can't do, nor forgotten."""
     compiled = value_and_grad(lambda u: np.sum(diffused(u, 0.4) ** 2), mode="compiled")
     rng = np.random.default_rng(3)
+    sources = {}
     with running("python"):
         for size in (12, 3, 4, 2, 30):
             u, d = rng.normal(size=(2, size))
@@ -91,3 +92,6 @@ def test_short_sweeps_have_a_kernel_of_their_own():
             assert value == pytest.approx(np.sum(diffused(u, 0.4) ** 2))
             numeric = slope(lambda u: np.sum(diffused(u, 0.4) ** 2), (u,), [d], [1.0])
             assert u_bar @ d == pytest.approx(numeric, rel=1e-7)
+            sources[size] = compiled.source
+    assert sources[12] == sources[4] == sources[30]
+    assert sources[2] == sources[3] != sources[4]

@@ -322,20 +322,6 @@ class Assumptions:
         self.assume(left, ">=" if truth else "<", right)
         return truth
 
-    def welcome(self, left: Dim, right: Dim) -> bool:
-        """Whether ``left >= right`` could be assumed, which is guarded then.
-
-        For what can be done without: where the example says no, nothing is guarded.
-        """
-        difference = left - right
-        if difference.value is not None or self.nonnegative(difference):
-            return difference.value is None or difference.value >= 0
-        known = difference.symbols() <= self.hints.keys()
-        if known and self.hint(difference) >= 0:
-            self.assume(left, ">=", right)
-            return True
-        return False
-
     def nonnegative(self, size: Dim) -> bool:
         """Whether it is >= 0 by inspection: sizes are, integer arguments may not be."""
         return all(
@@ -469,9 +455,12 @@ def size_at_least(left: Dim | int, right: Dim | int) -> bool:
     return _decider().at_least(Dim.of(left), Dim.of(right))
 
 
-def size_welcome_at_least(left: Dim, right: Dim) -> bool:
-    """The same where it is no loss if not: see ``Assumptions.welcome``."""
-    return _decider().welcome(left, right)
+def size_decided_at_least(left: Dim, right: Dim) -> bool:
+    """The same where there may be no call that decides: then it is not."""
+    decider, difference = _decider(), left - right
+    if difference.symbols() <= decider.hints.keys():
+        return decider.at_least(left, right)
+    return decider.nonnegative(difference)
 
 
 def size_equals(left: Dim | int, right: Dim | int) -> bool:

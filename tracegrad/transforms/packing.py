@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tracegrad.ir.graph import Equation, Operand, Value
-from tracegrad.ir.shapes import Dim, size_welcome_at_least
+from tracegrad.ir.shapes import Dim, size_decided_at_least
 from tracegrad.primitives.control import for_
 from tracegrad.transforms.affine import Prover, affine, combine
 from tracegrad.transforms.regions import Structure, body_of
@@ -142,6 +142,6 @@ def _counts(prover: Prover, loop: Equation, least: Dim, after: Dim) -> bool:
         ahead = combine({}, ahead, -1)
     if prover.at_least(ahead, 0):
         return True
-    return all(isinstance(s, tuple) for s in ahead) and size_welcome_at_least(
+    return all(isinstance(s, tuple) for s in ahead) and size_decided_at_least(
         after, least
     )

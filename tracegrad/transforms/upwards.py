@@ -30,7 +30,7 @@ from tracegrad.ir.graph import (
     substitute,
 )
 from tracegrad.ir.primitive import Scalar
-from tracegrad.ir.shapes import Assumptions, Dim, size_welcome_at_least
+from tracegrad.ir.shapes import Assumptions, Dim, size_decided_at_least
 from tracegrad.primitives import refs
 from tracegrad.primitives.control import for_
 from tracegrad.primitives.rearrange import simplify
@@ -98,7 +98,7 @@ def _is_long(prover: Prover, loop: Equation, least: int) -> bool:
         if not isinstance(symbol, tuple):
             return False
         total += Dim(((symbol, coefficient),))
-    return size_welcome_at_least(total, Dim.constant(least))
+    return size_decided_at_least(total, Dim.constant(least))
 
 
 def _sweep(prover: Prover, loop: Equation) -> _Sweep | None:
