@@ -2,8 +2,9 @@
 
 Each figure is taken in a process of its own, in which modules are installed: Python's
 bytecode of them is on disk. The first call counts everything from the function to its
-first gradient, but no imports, which have a table of their own. It is the best of a few
-processes: what else runs on a machine only adds. Memory is what a call needs at most
+first gradient, but no imports, which have a table of their own. Contestants take turns,
+as they do in `timing`: a machine that changes speed between two processes had given one
+contestant 1.3 and 1.9 times the same yardstick. Memory is what a call needs at most
 beyond what was resident before it, when the code had been compiled for a tiny size.
 """
 
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +28,20 @@ IMPORT = (
 )
 
 LONG = 5.0  # seconds; such a first call is not repeated
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class FirstCall:
+    """Median seconds with an empty cache and with the cache that this left.
+
+    Attributes:
+        ratio: the median ratio of the former to the yardstick's in the same round.
+    """
+
+    cold: float
+    cached: float
+    ratio: float
 
 
 def in_fresh_process(arguments: list[str], cache: str) -> float:
@@ -45,19 +62,34 @@ def in_fresh_process(arguments: list[str], cache: str) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def first_call(
-    workload: Workload, size: str, contestant: Contestant, repeats: int = 3
-) -> dict[str, float]:
-    """Seconds of a first call, with an empty cache and with the one that it left."""
-    arguments = ["-m", __name__, workload.name, size, contestant.name]
-    found: dict[str, list[float]] = {"cold": [], "warm cache": []}
-    for _ in range(repeats):
-        with tempfile.TemporaryDirectory() as cache:
-            for seconds in found.values():
-                seconds.append(in_fresh_process(arguments, cache))
-            if found["cold"][-1] > LONG:
-                break
-    return {state: min(seconds) for state, seconds in found.items()}
+def first_calls(
+    workload: Workload, size: str, names: Sequence[str], yardstick: str
+) -> dict[str, FirstCall]:
+    """What each contestant's first call takes, medians over rounds.
+
+    One that is slow takes part in the first round alone.
+    """
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    for _ in range(ROUNDS):
+        for name, pairs in taken.items():
+            if not pairs or pairs[-1][0] < LONG:
+                pairs.append(once_and_again(workload, size, name))
+    base = [cold for cold, _ in taken[yardstick]]
+    return {
+        name: FirstCall(
+            cold=median(cold for cold, _ in pairs),
+            cached=median(cached for _, cached in pairs),
+            ratio=median(cold / by for (cold, _), by in zip(pairs, base, strict=False)),
+        )
+        for name, pairs in taken.items()
+    }
+
+
+def once_and_again(workload: Workload, size: str, name: str) -> tuple[float, float]:
+    """Seconds of a first call with an empty cache, and with the one that it left."""
+    arguments = ["-m", __name__, workload.name, size, name]
+    with tempfile.TemporaryDirectory() as cache:
+        return in_fresh_process(arguments, cache), in_fresh_process(arguments, cache)
 
 
 def import_time(module: str, repeats: int = 3) -> float:

@@ -4,13 +4,18 @@ import argparse
 import json
 import platform
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.first_call import first_call, import_time, peak_memory
+from tests.benchmarks.first_call import (
+    FirstCall,
+    first_calls,
+    import_time,
+    peak_memory,
+)
 from tests.benchmarks.peers import (
     CONTESTANTS,
     HAND,
@@ -174,18 +179,11 @@ def first_call_table(selected, entrants) -> dict:
     rows = []
     for workload in selected:
         print(f"{workload.name}, first call …", file=sys.stderr)
-        cells = []
-        for contestant in entrants:
-            if why_not(contestant, workload, workload.quick):
-                cells.append("–")
-                continue
-            taken = first_call(workload, workload.quick, contestant)
-            found = figures.setdefault(workload.name, {})
-            found[contestant.name] = taken
-            cell = " / ".join(f"{s:.2f}" for s in taken.values())
-            if contestant is not HAND:
-                cell += f" ({ratio(taken['cold'] / found[HAND.name]['cold'])})"
-            cells.append(cell)
+        size = workload.quick
+        names = [c.name for c in entrants if not why_not(c, workload, size)]
+        taken = first_calls(workload, size, names, HAND.name)
+        figures[workload.name] = {name: asdict(found) for name, found in taken.items()}
+        cells = [first_call_cell(taken.get(c.name), c is HAND) for c in entrants]
         rows.append([workload.name, *cells])
     head = ["workload", *(contestant.name for contestant in entrants)]
     title = (
@@ -194,6 +192,13 @@ def first_call_table(selected, entrants) -> dict:
     )
     print("\n" + table(title, head, rows) + "\n")
     return figures
+
+
+def first_call_cell(taken: FirstCall | None, is_yardstick: bool) -> str:
+    if taken is None:
+        return "–"
+    cell = f"{taken.cold:.2f} / {taken.cached:.2f}"
+    return cell if is_yardstick else f"{cell} ({ratio(taken.ratio)})"
 
 
 def import_table(entrants: list[Contestant]) -> dict[str, float]:
