@@ -77,11 +77,11 @@ def load(source: str) -> Callable[..., Any]:
     name = f"<fuzz {next(_names)}>"
     head = next(line for line in source.splitlines() if line.startswith("def f("))
     parameters = head[len("def f(") : head.index(")")]
-    floats = [p for p in parameters.split(", ") if p not in "cpqm"]
+    arrays = [p for p in parameters.split(", ") if p not in "cqm"]
     text = (
         f"{source}\n\ndef whole({parameters}):\n"
         f"    returned = f({parameters})\n"
-        f"    return returned, {', '.join(floats)}\n"
+        f"    return returned, {', '.join(arrays)}\n"
     )
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     namespace: dict[str, Any] = {"__name__": "fuzzed"}
@@ -162,7 +162,7 @@ class Runs:
         given = copied(arguments)
         found = traced(lambda: self.compiled(*given), "value")
         same("value", expected, found, single=is_single(arguments))
-        arrays = [x for x in given if np.ndim(x) and is_float(x)]
+        arrays = [x for x in given if np.ndim(x)]
         same("arguments written", list(expected[1:]), arrays, single=is_single(given))
 
     def _raises(self, arguments: list[Any], expected: Exception) -> None:
