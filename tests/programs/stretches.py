@@ -82,3 +82,15 @@ def loops_over_segments(x, starts, columns, v):
         for j, e in zip(columns[part], x[part], strict=True):
             s += v[j] * e
     return s
+
+
+@program(vector, sizes=(3, 4))
+def a_slice_that_is_used_again_and_again(x):
+    """Each use of a name within a calculation is asked for once, not 2**32 times."""
+    s = 0.0
+    for start, scale in np.array([[1, 2], [0, 1], [2, 0]]):
+        y = x[start:] * x[scale]
+        for _ in range(8):
+            y = 0.5 * y + np.sin(y) * np.cos(y) ** 2 + y / (1.0 + y * y)
+        s += np.sum(y)
+    return s

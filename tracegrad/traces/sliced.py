@@ -49,11 +49,12 @@ def stretch(array: Tracer, index: Any, memory: Memory, get: Get) -> Stretch | No
             at[k] = start + (position if step == 1 else position * step)
         return tuple(at)
 
-    def item(positions: Positions) -> Any:
+    def show(positions: Positions) -> Any:
         return get(array, index_at(positions), memory)
 
     lengths = tuple(length for _, length, _ in ends)
-    return Stretch(memory, lengths, item, _shown(memory, array), (array, index_at))
+    source = (array, index_at)
+    return Stretch(memory, lengths, show, _shown(memory, array), source=source)
 
 
 def gathered(array: Tracer, index: Any, memory: Memory, get: Get) -> Stretch:
@@ -66,11 +67,11 @@ def gathered(array: Tracer, index: Any, memory: Memory, get: Get) -> Stretch:
         raise places.refused("an index with others beside it")
     places.require_usable()
 
-    def item(positions: Positions) -> Any:
-        return get(array, (*before, places.item(positions), *after), memory)
+    def show(_: Positions, place: Any) -> Any:
+        return get(array, (*before, place, *after), memory)
 
     reads = (*_shown(memory, array), *places.reads)
-    return Stretch(memory, places.lengths, item, reads)
+    return Stretch(memory, places.lengths, show, reads, parts=(places,))
 
 
 def holds_stretch(index: Any) -> bool:

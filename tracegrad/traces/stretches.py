@@ -11,7 +11,7 @@ an assignment asks for one after the other, in a loop of that length.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from tracegrad.traces.unsized import ELEMENTWISE, Unsized
 from tracegrad.traces.views import Number, as_number, snapshot
 
 Positions = tuple[Any, ...]
+Show = Callable[..., Any]  # of positions, and of what the parts have there
 Source = tuple[Tracer, Callable[[Positions], tuple[Any, ...]]]
 
 
@@ -43,31 +44,76 @@ class Stretch(Unsized):
     Attributes:
         memory: of the trace.
         lengths: of the leading axes.
-        item: what is at a position along each of them.
-        element: the type of that.
+        parts: what it is calculated from.
+        element: the type of what is at a position along each of the leading axes.
         home: the region in which it was made.
         reads: the Refs that it shows or was calculated from, as often written.
         source: the array that it was sliced from, and the index in it for a position;
             None if it was calculated, and is what the Refs held then.
     """
 
-    __slots__ = ("element", "home", "item", "lengths", "memory", "reads", "source")
+    __slots__ = (
+        "_sample",
+        "_show",
+        "element",
+        "home",
+        "lengths",
+        "memory",
+        "parts",
+        "reads",
+        "source",
+    )
 
     def __init__(
         self,
         memory: Memory,
         lengths: tuple[Number, ...],
-        item: Callable[[Positions], Any],
-        reads: tuple[tuple[Value, int], ...],
+        show: Show,
+        reads: Iterable[tuple[Value, int]],
+        *,
+        parts: tuple[Stretch, ...] = (),
         source: Source | None = None,
     ) -> None:
         self.memory = memory
         self.lengths = lengths
-        self.item = item
-        self.element = _type_of(memory, len(lengths), item)
+        self.parts = parts
+        self._show = show
+        self._sample = self._tried()
+        self.element = _type_of(memory, self._sample)
         self.home = memory.regions[-1] if memory.regions else None
-        self.reads = reads
+        self.reads = tuple(dict.fromkeys(reads))
         self.source = source
+
+    def item(self, positions: Positions) -> Any:
+        """What is at a position along each leading axis; every part is asked once."""
+        known: dict[int, Any] = {}
+        waiting = [self]
+        while waiting:
+            top = waiting[-1]
+            missing = [part for part in top.parts if id(part) not in known]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            if id(top) not in known:
+                shown = [snapshot(known[id(part)]) for part in top.parts]
+                known[id(top)] = top._show(positions, *shown)
+        return known[id(self)]
+
+    def _tried(self) -> Any:
+        """An item in a graph that nobody uses."""
+        graph = Graph("element")
+        with self.memory.region(graph):
+            builder = self.memory.builder
+            params = [graph.add_param(scalar("int64"), "k") for _ in self.lengths]
+            at = tuple(Tracer(builder, param, weak=True) for param in params)
+            parts = [
+                Tracer(builder, graph.add_param(part.element), weak=part._sample.weak)
+                if isinstance(part._sample, Tracer)
+                else part._sample
+                for part in self.parts
+            ]
+            return snapshot(self._show(at, *parts))
 
     @property
     def calculated(self) -> bool:
@@ -176,13 +222,8 @@ class Stretch(Unsized):
             )
 
 
-def _type_of(memory: Memory, rank: int, item: Callable[[Positions], Any]) -> ArrayType:
-    """The type of an element, by recording one into a graph that nobody uses."""
-    graph = Graph("element")
-    with memory.region(graph):
-        params = [graph.add_param(scalar("int64"), "k") for _ in range(rank)]
-        found = item(tuple(Tracer(memory.builder, p, weak=True) for p in params))
-        operand = lift(memory.builder, snapshot(found))
+def _type_of(memory: Memory, item: Any) -> ArrayType:
+    operand = lift(memory.builder, item)
     assert isinstance(operand.type, ArrayType)
     return operand.type
 
@@ -220,17 +261,15 @@ def _calculated(
         elif np.ndim(part) > first.element.ndim:
             raise first.refused("a calculation with an array")
 
-    def item(positions: Positions) -> Any:
+    def show(_: Positions, *shown: Any) -> Any:
+        items = iter(shown)
         return function(
-            *(
-                snapshot(x.item(positions)) if isinstance(x, Stretch) else x
-                for x in parts
-            ),
-            **kwargs,
+            *(next(items) if isinstance(x, Stretch) else x for x in parts), **kwargs
         )
 
-    reads = tuple(r for x in parts if isinstance(x, Stretch) for r in x.reads)
-    return Stretch(memory, first.lengths, item, reads)
+    calculated = tuple(x for x in parts if isinstance(x, Stretch))
+    reads = (read for part in calculated for read in part.reads)
+    return Stretch(memory, first.lengths, show, reads, parts=calculated)
 
 
 def require_same(a: Stretch, b: Stretch) -> None:
