@@ -55,6 +55,38 @@ def test_a_nest_of_short_loops_is_not_unrolled_without_end():
     assert "range" not in small.source
 
 
+def test_a_short_loop_of_many_equations_is_not_unrolled():
+    def minmod(a, b):
+        return 0.0 if a * b <= 0.0 else (a if abs(a) < abs(b) else b)
+
+    def limited(u, c):
+        for _ in range(6):
+            slopes = np.array(
+                [minmod(u[i] - u[i - 1], u[i - 3] - u[i]) for i in (1, 2)]
+            )
+            edges = u + 0.5 * (1.0 - c) * np.concatenate((slopes, u[2:] ** 2))
+            for _ in range(4):
+                edges = edges + 0.1 * np.sin(edges) * (1.0 - edges) ** 2
+            u = u - c * (edges - np.roll(edges, 1))
+        return u
+
+    def differing(x):
+        """Of some of the numbers, a loop can't be staged: shapes differ."""
+        parts = []
+        for k in range(4):
+            part = x[k:]
+            for _ in range(3):
+                part = part + np.sin(part) * np.exp(-part) * np.cos(part) - 0.5 * part
+            parts.append(part)
+        return np.concatenate(parts)
+
+    u = np.random.default_rng(0).normal(size=6)
+    compiled = jit(limited)
+    np.testing.assert_allclose(compiled(u, 0.3), limited(u, 0.3), rtol=1e-13)
+    assert "range(6)" in compiled.source
+    np.testing.assert_allclose(jit(differing)(u), differing(u), rtol=1e-13)
+
+
 def newton_with_counters(a):
     x, calls = 1.0, 0
     for k in range(50):

@@ -48,28 +48,9 @@ from tracegrad.traces.scope import Frame
 from tracegrad.traces.stale import Unsure
 from tracegrad.traces.tracer import Tracer, lift
 
-SHORT = 8
-"""How many numbers a range has at most that is unrolled."""
-
-BRIEF = 2
-"""The same with a loop of unknown length inside: what it does is long enough."""
-
-NEST = 32
-"""How often the innermost statements of a nest run at most that is unrolled."""
-
 _WIDE = frozenset({"float64", "int64", "bool"})
 _INT = scalar("int64")
 _ATTEMPTS = 12  # how often types may widen before the loop is given up
-
-
-def is_long(steps: int, inside: int | None) -> bool:
-    """Whether a range has too many numbers to be unrolled.
-
-    inside: how often the innermost of its statements run in each step, if it is known.
-    """
-    if inside is None:
-        return steps > BRIEF
-    return steps > SHORT or (inside > 1 and steps * inside > NEST)
 
 
 class Loop(ABC):

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from tracegrad.errors import TracegradError, TracingError
 from tracegrad.traces import assignments
 from tracegrad.traces.branches import Branch, unless_jumped
@@ -37,21 +35,20 @@ from tracegrad.traces.iteration import (
     check_unrolled,
     steps_of,
 )
-from tracegrad.traces.loops import For, While, is_long, left_by_break
+from tracegrad.traces.loops import For, While, left_by_break
 from tracegrad.traces.memory import Key, Restart
 from tracegrad.traces.names import (
     assigned,
-    inner_steps,
     may_jump,
     may_stop,
     only_returns,
-    read,
 )
 from tracegrad.traces.raising import check_assertion, raise_exception
-from tracegrad.traces.scope import Frame, touches_traced
+from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import items
 from tracegrad.traces.stale import Widened
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.unrolling import check_growth, may_stay, recorded, stays
 
 
 def execute(block: Sequence[ast.stmt], frame: Frame) -> Signal:
@@ -146,9 +143,12 @@ def bound_by(frame: Frame, nodes: Sequence[ast.AST]) -> list[str]:
 def _for(statement: ast.For, frame: Frame) -> Signal:
     iterable = evaluate(statement.iter, frame)
     frame.at(statement.lineno)
-    steps = _steps(iterable, statement, frame)
+    key = ("staged", frame.code, id(statement))
+    constants = stays(iterable, statement, frame, key)
+    steps = steps_of(frame.machine.memory, iterable, constants=constants)
     if steps is None:
-        return _unrolled_for(statement, iterable, frame)
+        may = may_stay(iterable)
+        return _unrolled_for(statement, iterable, frame, key if may else None)
     refused = _attempted(frame, partial(_staged_for, statement, steps, frame))
     if isinstance(refused, Signal):
         return refused
@@ -156,7 +156,8 @@ def _for(statement: ast.For, frame: Frame) -> Signal:
         return _peeled_for(statement, steps, frame)
     if isinstance(steps, Marked):
         raise refused
-    return _or_refused(partial(_unrolled_for, statement, steps, frame), refused)
+    given = iterable if constants else steps
+    return _or_refused(partial(_unrolled_for, statement, given, frame), refused)
 
 
 def _runs(steps: Steps) -> bool:
@@ -178,17 +179,6 @@ def _peeled_for(statement: ast.For, steps: Steps, frame: Frame) -> Signal:
         return signal
     left_by_break(frame)
     return signal_of(frame)
-
-
-def _steps(iterable: Any, statement: ast.For, frame: Frame) -> Steps | None:
-    """What a loop runs over, if it is to stay a loop."""
-    memory = frame.machine.memory
-    constants = (
-        isinstance(iterable, (range, np.ndarray))
-        and is_long(len(iterable), inner_steps(statement.body))
-        and touches_traced(frame, read(statement.body))
-    )
-    return steps_of(memory, iterable, constants=constants)
 
 
 def _staged_for(statement: ast.For, steps: Steps, frame: Frame) -> Signal:
@@ -239,12 +229,21 @@ def _attempted(frame: Frame, stage: Callable[[], Signal]) -> Signal | TracingErr
         return error
 
 
-def _unrolled_for(statement: ast.For, iterable: Any, frame: Frame) -> Signal:
-    recorded = _recorded(frame)
+def _unrolled_for(
+    statement: ast.For, iterable: Any, frame: Frame, key: Key | None = None
+) -> Signal:
+    """Run a loop while tracing.
+
+    key: what demands that it is staged, if it could be.
+
+    Raises:
+        Restart: if it would become too many equations, and could be staged.
+    """
+    before = recorded(frame)
     stopped = (BROKE, RETURNED)
     names = bound_by(frame, [statement.target, *statement.body])
     for count, item in enumerate(items(frame.machine, iterable), start=1):
-        if _recorded(frame) > recorded:
+        if recorded(frame) > before:
             check_unrolled(frame.machine.memory, count)
 
         def step(item: Any = item) -> Signal:
@@ -260,6 +259,8 @@ def _unrolled_for(statement: ast.For, iterable: Any, frame: Frame) -> Signal:
             return signal
         if jumped(frame, stopped) is True:
             break
+        if key is not None:
+            check_growth(frame, key, before, count / len(iterable))
     return _otherwise(statement.orelse, frame)
 
 
@@ -352,7 +353,7 @@ def _unrolled_while(statement: ast.While, value: Any, frame: Frame, key: Key) ->
     Raises:
         Restart: if that isn't known later on, or the loop doesn't come to an end.
     """
-    recorded, count = _recorded(frame), 0
+    before, count = recorded(frame), 0
     while True:
         test = condition(frame, value, "the loop")
         if isinstance(test, Tracer):
@@ -362,7 +363,7 @@ def _unrolled_while(statement: ast.While, value: Any, frame: Frame, key: Key) ->
         if not test:
             return execute(statement.orelse, frame)
         count += 1
-        if _recorded(frame) > recorded and count > UNROLL_LIMIT:
+        if recorded(frame) > before and count > UNROLL_LIMIT:
             raise _to_stage(frame, key)
         with frame.unrolling(key):
             signal = execute(statement.body, frame)
@@ -385,10 +386,6 @@ def _to_stage(frame: Frame, key: Key) -> TracegradError:
         "a loop that can't be staged has no end that is known while tracing.",
         "Let its condition say when it ends.",
     )
-
-
-def _recorded(frame: Frame) -> int:
-    return len(frame.machine.builder.graph.equations)
 
 
 # --- errors and contexts -----------------------------------------------------------
