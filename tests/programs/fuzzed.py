@@ -150,3 +150,18 @@ def objects_that_may_be_bound(x, a):
                 whole = a
                 scale = x[j]
     return library.sin(scale) * whole[0]
+
+
+# An array of one row is a loop of one turn, in which the loop inside has none.
+
+
+@program(vector, square, sizes=(1, 3))
+def a_turn_in_which_nothing_is_before(x, a):
+    for k, row in enumerate(a):
+        for j in range(k):
+            if x[j] < a[k, k - 1]:
+                break
+            x[j] *= 1.5
+        if k > int(a[0, 0] * 0.0) and x[k - 1] > 0.0:
+            x[k] *= a[k, k - 1] + row[k]
+    return x

@@ -12,7 +12,7 @@ user's, it would not vectorise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from codegen.loop_ir import (
@@ -28,8 +28,10 @@ from codegen.loop_ir import (
     For,
     If,
     Library,
+    Load,
     Op,
     Stmt,
+    Store,
     Var,
     While,
     blocks,
@@ -47,11 +49,15 @@ def polish(body: Sequence[Stmt]) -> list[Stmt]:
     for stmt in body:
         match stmt:
             case For():
-                inner = polish(stmt.body)
-                if _runs_once(stmt):
-                    found += _At({stmt.var.name: stmt.lo}).block(inner)
+                turns = _turns(stmt)
+                if turns == 0:
                     continue
-                stmt = replace(stmt, body=tuple(_sums(inner)))
+                if turns == 1 and not any(map(_jumps, stmt.body)):
+                    once = polish(_At({stmt.var.name: stmt.lo}).block(stmt.body))
+                    if not _reads_before_the_start(once):
+                        found += once
+                        continue
+                stmt = replace(stmt, body=tuple(_sums(polish(stmt.body))))
             case While():
                 stmt = _while(replace(stmt, body=tuple(polish(stmt.body))))
             case If():
@@ -66,13 +72,34 @@ def polish(body: Sequence[Stmt]) -> list[Stmt]:
     return found
 
 
-def _runs_once(loop: For) -> bool:
-    """Whether a loop has one turn, by its literal bounds, and goes through it."""
+def _turns(loop: For) -> int | None:
+    """How often a loop runs at most, if its bounds are literals."""
     match loop.lo, loop.hi:
         case Const(lo), Const(hi):
-            once = len(range(int(lo), int(hi), loop.step)) == 1
-            return once and not any(map(_jumps, loop.body))
-    return False
+            return len(range(int(lo), int(hi), loop.step))
+    return None
+
+
+def _reads_before_the_start(body: Sequence[Stmt]) -> bool:
+    """Whether an index is a negative literal: in a branch that is never taken then.
+
+    There ``x[k - 1]`` was proven by ``k > 0``, and the loop's only ``k`` is 0.
+    """
+    return any(
+        isinstance(item, Const) and item.value < 0
+        for stmt in walk(tuple(body))
+        for index in _proven(stmt)
+        for item in index
+    )
+
+
+def _proven(stmt: Stmt) -> Iterator[tuple[Expr, ...]]:
+    if isinstance(stmt, Store) and stmt.nonnegative:
+        yield stmt.index
+    for expr in expressions(stmt):
+        for part in nested(expr):
+            if isinstance(part, Load) and part.nonnegative:
+                yield part.index
 
 
 def _jumps(stmt: Stmt) -> bool:
