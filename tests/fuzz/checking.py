@@ -295,7 +295,7 @@ def weighted(whole: Callable[..., Any], weights: Any) -> Callable[..., Any]:
 def plain(function: Callable[..., Any], arguments: Any) -> Any:
     """What Python gives on copies of the arguments: a result, or an exception."""
     try:
-        with np.errstate(invalid="raise", divide="raise"):
+        with np.errstate(invalid="raise", divide="raise", over="raise"):
             return copied(function(*copied(arguments)))
     except TimeoutError:
         raise Unsuitable("slow") from None

@@ -53,7 +53,7 @@ def running(by: str = "python", *, seconds: int = 60) -> Iterator[None]:
     def poisoned(self: Any, *args: Any) -> Any:
         arrays = allocated(self, *args)
         for array in arrays:
-            array.fill(np.nan if array.dtype.kind == "f" else -(2**30))
+            array.fill(_poison(array.dtype))
         return arrays
 
     def arena(words: int) -> Any:
@@ -89,6 +89,16 @@ def _without_collecting() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
+
+
+def _poison(dtype: np.dtype[Any]) -> Any:
+    """What no kernel computes: not a number, or one far from those of programs."""
+    if dtype.kind == "f":
+        return np.nan
+    if dtype.kind == "b":
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min // 2 or limits.max
 
 
 @contextmanager

@@ -59,7 +59,7 @@ OUTSIDE: dict[str, Const] = {
 
 def is_outside(expr: Expr) -> bool:
     """Whether an expression is the zero outside of a pad's window."""
-    return expr is OUTSIDE[expr.dtype]
+    return expr is OUTSIDE.get(expr.dtype)  # no pad is narrow
 
 
 @dataclass(slots=True)
