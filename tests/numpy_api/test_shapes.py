@@ -150,6 +150,8 @@ SHAPED = {
     "identity": lambda np, x: x @ np.identity(x.shape[1]),
     "tri": lambda np, x: np.tri(x.shape[0]) @ x,
     "arange": lambda np, x: x[:, 0] * np.arange(x.shape[0]),
+    "arange of floats": lambda np, x: x[:, 0] * np.arange(1.0, len(x) + 1),
+    "arange by a float": lambda np, x: x[:, 0] * np.arange(3 * len(x), 0.0, -3.0),
     "arange from": lambda np, x: x[1:, 0] * np.arange(1, x.shape[0]),
     "arange step": lambda np, x: x[::2, 0] * np.arange(0, x.shape[0], 2),
     "arange down": lambda np, x: x[:, 0] * np.arange(x.shape[0] - 1, -1, -1),

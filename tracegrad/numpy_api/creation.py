@@ -182,7 +182,7 @@ def _grid(like: Any, height: Size, width: Size, offset: int) -> tuple[Any, Any]:
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
-    """Evenly spaced integers, over traced sizes; other ranges are NumPy's own."""
+    """Evenly spaced whole numbers, over traced sizes; other ranges are NumPy's own."""
     like = traced_in([start, stop, step])
     if like is None:
         return np.arange(
@@ -190,7 +190,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
         )
     if stop is None:
         start, stop = 0, start
-    bounds = [x if type(x) is int else needed_size(x) for x in (start, stop, step)]
+    bounds = [_whole(x) for x in (start, stop, step)]
     first, last, stride = (b if b is None else Dim.of(b) for b in bounds)
     if first is None or last is None or stride is None or not stride.value:
         raise refuse(
@@ -206,7 +206,16 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
     numbers = numbers if stride.value == 1 else numbers * stride.value
     if first != Dim.constant(0):
         numbers = numbers + number_of(like, first)
+    if dtype is None and any(isinstance(x, float) for x in (start, stop, step)):
+        dtype = "float64"
     return numbers if dtype is None else astype(numbers, dtype)
+
+
+def _whole(bound: Any) -> Any:
+    """A bound of a range as an integer or a size, if it is one: ``1.0`` is."""
+    if isinstance(bound, float) and bound.is_integer():
+        return int(bound)
+    return bound if type(bound) is int else needed_size(bound)
 
 
 def linspace(
