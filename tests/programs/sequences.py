@@ -1,5 +1,7 @@
 """What loops run over, and calls of functions inside loops."""
 
+import math
+
 import numpy as np
 
 from tests.programs.record import (
@@ -245,3 +247,42 @@ def array_from_a_generator(x):
     squares = np.fromiter((e * e for e in x), dtype=np.float64)
     weights = np.fromiter((0.5 * k for k in range(3)), float, 3)
     return squares, np.sum(weights * squares[:3])
+
+
+# Comprehensions of which a function of arrays takes every item.
+
+
+@program(vector, vector, sizes=(3, 12))
+def sums_of_comprehensions(x, y):
+    total = sum(math.sin(a) * b for a, b in zip(x, y))
+    for i in range(len(x)):
+        if x[i] > 0.0:
+            total += x[i] * sum(x[j] * y[i] for j in range(i))
+        else:
+            total -= max([b * x[i] - a for a, b in zip(x, y)])
+    return total * sum(x[k] for k in range(int(2.0 + math.sin(y[0]))))
+
+
+@program(vector, sizes=(1, 4, 11))
+def arrays_of_comprehensions(x):
+    n = len(x)
+    slopes = np.array([x[i] * x[i] - x[i - 1] for i in range(n)])
+    slopes[0] = np.mean([math.exp(-v) for v in slopes])
+    windows = np.array([sum(v * v for v in slopes[: i + 1]) for i in range(n)])
+    return slopes * windows + np.cumsum([v * (i + 1) for i, v in enumerate(x)])
+
+
+@program(vector, sizes=(2, 9))
+def comprehensions_that_stay_lists(x):
+    """Their items change something else, are arrays, integers, or differ in shape."""
+    calls = []
+
+    def counted(v):
+        calls.append(v)
+        return v * len(calls)
+
+    ways = [np.sin, np.cos, np.tanh] * 3
+    total = sum(counted(v) for v in x) + sum(i for i in range(len(x))) * x[0]
+    total += sum(ways[i](x[i]) for i in range(len(x)))
+    total += sum(v for v in x if v is not None)
+    return total + np.array([x * v for v in x])[0] + sum([x * v for v in x])

@@ -1,5 +1,7 @@
 """Loops and branches that stay what they are: graphs give what Python gives."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,20 @@ def test_a_short_loop_of_many_equations_is_not_unrolled():
     np.testing.assert_allclose(compiled(u, 0.3), limited(u, 0.3), rtol=1e-13)
     assert "range(6)" in compiled.source
     np.testing.assert_allclose(jit(differing)(u), differing(u), rtol=1e-13)
+
+
+def test_a_comprehension_that_is_added_up_is_a_loop():
+    def energy(x):
+        bonds = np.array([(x[i + 1] - x[i]) ** 2 for i in range(len(x) - 1)])
+        return sum(math.sin(v) for v in x) + np.sum(bonds)
+
+    compiled, sources = jit(energy), set()
+    for n in (3, 50, 2000):
+        x = np.random.default_rng(n).normal(size=n)
+        np.testing.assert_allclose(compiled(x), energy(x), rtol=1e-12)
+        sources.add(compiled.source)
+    assert len(sources) == 1, "a kernel for each length"
+    assert len(compiled.source.splitlines()) < 25
 
 
 def newton_with_counters(a):

@@ -28,7 +28,7 @@ def writes_by_a_mask_of_columns(x):
 
 
 def listed_over_data(x):
-    return sum([x[0] * k for k in range(int(x[2]))])
+    return sorted([x[0] * k for k in range(int(x[2]))])[0]
 
 
 def stepped_by_data(x):

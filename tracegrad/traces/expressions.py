@@ -18,9 +18,11 @@ from tracegrad.primitives import comparisons as cmp
 from tracegrad.traces import stores
 from tracegrad.traces.branches import choose
 from tracegrad.traces.checks import check_divisor
+from tracegrad.traces.comprehended import result_of, taken_whole
 from tracegrad.traces.conditions import condition, opposite
 from tracegrad.traces.escapes import complex_refused
 from tracegrad.traces.finder import nested_code
+from tracegrad.traces.iteration import steps_of
 from tracegrad.traces.names import assigned
 from tracegrad.traces.objects import (
     get_attribute,
@@ -34,6 +36,7 @@ from tracegrad.traces.scope import Frame, truth
 from tracegrad.traces.sequences import items, static_key
 from tracegrad.traces.slots import is_number
 from tracegrad.traces.spelling import binary, formatted, spelled
+from tracegrad.traces.stale import MISSING
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.words import Words, plain, refused, worded
 
@@ -281,10 +284,14 @@ def _formatted(node: ast.FormattedValue, frame: Frame) -> str:
 _Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
-def _runs(node: _Comprehension, frame: Frame) -> Iterator[Frame]:
-    """The comprehension's scope, once for each combination of its targets."""
+def _runs(node: _Comprehension, frame: Frame, first: Any = MISSING) -> Iterator[Frame]:
+    """The comprehension's scope, once for each combination of its targets.
+
+    first: what the first target runs over, if it has been evaluated already.
+    """
     inner = frame.inner()
-    first = evaluate(node.generators[0].iter, frame)
+    if first is MISSING:
+        first = evaluate(node.generators[0].iter, frame)
 
     def loop(depth: int, iterable: Any) -> Iterator[Frame]:
         generator = node.generators[depth]
@@ -326,11 +333,38 @@ def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:
     return born(found, frame)
 
 
+def _of_comprehension(
+    function: Any, node: ast.ListComp | ast.GeneratorExp, frame: Frame
+) -> Any:
+    """A function of arrays of what a comprehension gives."""
+    machine, generator = frame.machine, node.generators[0]
+    iterable = evaluate(generator.iter, frame)
+    steps = steps_of(machine.memory, iterable)
+    if steps is not None and not generator.is_async:
+        inner = frame.inner()
+
+        def item(position: Any) -> Any:
+            bind(generator.target, steps.at(position), inner)
+            return evaluate(node.elt, inner)
+
+        result = result_of(function, frame, item, steps.length)
+        if result is not MISSING:
+            return result
+    found = (evaluate(node.elt, inner) for inner in _runs(node, frame, iterable))
+    frame.at(node.lineno)
+    items = found if isinstance(node, ast.GeneratorExp) else list(found)
+    return machine.call(function, born(items, frame))
+
+
 # --- calls and functions -----------------------------------------------------------
 
 
 def _call(node: ast.Call, frame: Frame) -> Any:
     function = evaluate(node.func, frame)
+    comprehension = taken_whole(function, node)
+    if comprehension is not None:
+        result = _of_comprehension(function, comprehension, frame)
+        return fresh(result, node, frame)
     args = list(_elements(node.args, frame))
     kwargs: dict[str, Any] = {}
     machine = frame.machine

@@ -216,3 +216,11 @@ def repeated(action: Any, count: Any) -> None:
     """An action for each of so many numbers."""
     for k in range(count):
         action(k)
+
+
+def filled(item: Any, count: Any) -> Any:
+    """A vector of an item for each of so many numbers."""
+    out = np.empty(count)
+    for k in range(count):
+        out[k] = item(k)
+    return out
