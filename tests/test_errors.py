@@ -307,7 +307,7 @@ def assertion(x):
 
 
 def counted(x):
-    return sum([x * k for k in range(int(x))])
+    return [x * k for k in range(int(x))][-1]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_control_flow_on_arrays(program, construct, line):
 
 def test_a_list_whose_length_is_data():
     text = message(ControlFlowError, grad(counted), 2.0)
-    assert located(text, "counted", "return sum([x * k for k in range(int(x))])")
+    assert located(text, "counted", "return [x * k for k in range(int(x))][-1]")
 
 
 def test_long_loops_are_not_unrolled():
