@@ -165,3 +165,20 @@ def a_turn_in_which_nothing_is_before(x, a):
         if k > int(a[0, 0] * 0.0) and x[k - 1] > 0.0:
             x[k] *= a[k, k - 1] + row[k]
     return x
+
+
+# Naming a view that may not be read any more had failed once the loop was recorded: it
+# was unrolled then, after itself.
+
+
+@program(vector, square, sizes=(5, 6))
+def a_view_that_may_be_bound_before_an_exchange(x, a):
+    v = a[-1]
+    for i in range(len(x) - 1, -1, -2):
+        for _ in x:
+            if i < 2:
+                v[i], v[i - 1] = v[i - 1], v[i]
+            elif a[i, 0] < v[0]:
+                view = a.T  # noqa: F841
+            x[-i - 1] /= 1.6
+    return x, v

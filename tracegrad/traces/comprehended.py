@@ -26,6 +26,7 @@ from tracegrad.traces.names import assigned
 from tracegrad.traces.scope import Frame
 from tracegrad.traces.stale import MISSING
 from tracegrad.traces.tracer import Tracer
+from tracegrad.traces.unrolling import has_begun, recorded
 
 _PYTHON = frozenset({sum, max, min, math.prod})
 _NUMPY = frozenset(
@@ -80,7 +81,7 @@ def result_of(
         kinds.add(found.weak)
         return found
 
-    before, handling = frame.snapshot(), frame.handling
+    before, handling, equations = frame.snapshot(), frame.handling, recorded(frame)
     try:
         if function is sum:
             return call(programs.folded, operator.add, number, length, 0.0)
@@ -88,6 +89,8 @@ def result_of(
     except (Restart, CarryRefs):
         raise
     except TracingError:
+        if has_begun(frame, equations):
+            raise
         frame.restore(before)
         frame.handling = handling
         return MISSING

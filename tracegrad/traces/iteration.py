@@ -49,6 +49,11 @@ class Steps:
         """All but the first item."""
         return Rest(self.memory, self)
 
+    def surely_run(self) -> bool:
+        """Whether there is an item for certain, by a guard if need be."""
+        bounds = self.memory.bounds
+        return bounds.proves(bounds.affine_of(self.length) - 1)
+
     def counted(self) -> int:
         """The number of items, guarded; there may not be too many to unroll."""
         length = self.length

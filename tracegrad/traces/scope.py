@@ -24,7 +24,7 @@ from tracegrad.primitives.identities import dim_of
 from tracegrad.traces.finder import FunctionSource
 from tracegrad.traces.memory import Key, Memory
 from tracegrad.traces.outside import Outside, Place
-from tracegrad.traces.stale import MISSING, loaded
+from tracegrad.traces.stale import MISSING, Frozen, loaded
 from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.views import View
 from tracegrad.traces.words import Words, plain
@@ -319,10 +319,11 @@ def name_value(value: Any, name: str) -> None:
         if value.whole and value.base.name is None:
             value.base.name = name
         return
-    if isinstance(value, Tracer) and isinstance(value.operand, Value):
-        operand = value.operand
-        if operand.name is None and name.strip("_"):
-            operand.name = name
+    if not isinstance(value, Tracer) or not name.strip("_"):
+        return
+    operand = value.as_made if isinstance(value, Frozen) else value.operand
+    if isinstance(operand, Value) and operand.name is None:
+        operand.name = name
 
 
 def touches_traced(frame: Frame, names: Iterable[str]) -> bool:

@@ -127,6 +127,11 @@ class Frozen(Tracer):
         return self._operand
 
     @property
+    def as_made(self) -> Operand:
+        """The array whether it may be read or not, to give it a name."""
+        return self._operand
+
+    @property
     def type(self) -> Any:
         """Its type."""
         return self._operand.type

@@ -48,7 +48,13 @@ from tracegrad.traces.scope import Frame
 from tracegrad.traces.sequences import items
 from tracegrad.traces.stale import Widened
 from tracegrad.traces.tracer import Tracer
-from tracegrad.traces.unrolling import check_growth, may_stay, recorded, stays
+from tracegrad.traces.unrolling import (
+    check_growth,
+    has_begun,
+    may_stay,
+    recorded,
+    stays,
+)
 
 
 def execute(block: Sequence[ast.stmt], frame: Frame) -> Signal:
@@ -152,18 +158,12 @@ def _for(statement: ast.For, frame: Frame) -> Signal:
     refused = _attempted(frame, partial(_staged_for, statement, steps, frame))
     if isinstance(refused, Signal):
         return refused
-    if isinstance(refused, Widened) and _runs(steps):
+    if isinstance(refused, Widened) and steps.surely_run():
         return _peeled_for(statement, steps, frame)
     if isinstance(steps, Marked):
         raise refused
     given = iterable if constants else steps
     return _or_refused(partial(_unrolled_for, statement, given, frame), refused)
-
-
-def _runs(steps: Steps) -> bool:
-    """Whether a loop surely has an iteration, by a guard if need be."""
-    bounds = steps.memory.bounds
-    return bounds.proves(bounds.affine_of(steps.length) - 1)
 
 
 def _peeled_for(statement: ast.For, steps: Steps, frame: Frame) -> Signal:
@@ -217,12 +217,14 @@ def _otherwise(block: Sequence[ast.stmt], frame: Frame) -> Signal:
 def _attempted(frame: Frame, stage: Callable[[], Signal]) -> Signal | TracingError:
     """How a staged loop ended; or why it can't be staged, and then nothing is done."""
     handling = frame.handling
-    before = frame.snapshot()
+    before, equations = frame.snapshot(), recorded(frame)
     try:
         return stage()
     except (Restart, CarryRefs):
         raise
     except TracingError as error:
+        if has_begun(frame, equations):
+            raise
         error.located(frame.machine.builder.location)
         frame.restore(before)
         frame.handling = handling

@@ -60,6 +60,15 @@ def recorded(frame: Frame) -> int:
     return len(frame.machine.builder.graph.equations)
 
 
+def has_begun(frame: Frame, before: int) -> bool:
+    """Whether a region is part of the program since ``recorded`` was ``before``.
+
+    Then it is too late to trace the same statements in another way.
+    """
+    equations = frame.machine.builder.graph.equations[before:]
+    return any(equation.regions for equation in equations)
+
+
 def check_growth(frame: Frame, key: Key, before: int, share: float) -> None:
     """Look at the equations of a loop's first steps, which are a share of all.
 
