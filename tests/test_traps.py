@@ -384,3 +384,14 @@ def test_a_gradient_leaves_the_arguments_that_its_function_writes():
     assert np.array_equal(y, np.ones(3))
     with pytest.raises(ArgumentError, match="share memory"):
         grad(total)(x, x)
+
+
+@pytest.mark.xfail(strict=True, reason="the root is calculated before the loop")
+def test_what_a_loop_without_turns_would_calculate_has_no_part_in_the_gradient():
+    def roots(c, n):
+        s = c
+        for _ in range(n):
+            s = s + np.sin(np.sqrt(c))
+        return s
+
+    assert grad(roots)(-1.0, 0) == 1.0

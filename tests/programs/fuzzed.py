@@ -179,6 +179,6 @@ def a_view_that_may_be_bound_before_an_exchange(x, a):
             if i < 2:
                 v[i], v[i - 1] = v[i - 1], v[i]
             elif a[i, 0] < v[0]:
-                view = a.T  # noqa: F841
+                view = a.T
             x[-i - 1] /= 1.6
     return x, v

@@ -86,7 +86,7 @@ def loops_over_segments(x, starts, columns, v):
 
 @program(vector, sizes=(3, 4))
 def a_slice_that_is_used_again_and_again(x):
-    """Each use of a name within a calculation is asked for once, not 2**32 times."""
+    """Each use of a name within a calculation is asked for once, not 6**8 times."""
     s = 0.0
     for start, scale in np.array([[1, 2], [0, 1], [2, 0]]):
         y = x[start:] * x[scale]

@@ -56,8 +56,9 @@ def taken_whole(function: Any, node: ast.Call) -> Any:
             functions = _PYTHON
         case _:
             return None
-    known = isinstance(function, type(sum) | type(np.sum)) and function in functions
-    plain = len(found.generators) == 1 and not found.generators[0].ifs
+    known = any(function is one for one in functions)  # it may have no hash
+    first, *others = found.generators
+    plain = not others and not first.ifs and not first.is_async
     return found if known and plain and not any(assigned([found.elt])) else None
 
 

@@ -313,16 +313,20 @@ def _runs(node: _Comprehension, frame: Frame, first: Any = MISSING) -> Iterator[
     return loop(0, first)
 
 
-def _list_comprehension(node: ast.ListComp, frame: Frame) -> list[Any]:
-    return born([evaluate(node.elt, inner) for inner in _runs(node, frame)], frame)
+def _list_comprehension(
+    node: ast.ListComp, frame: Frame, first: Any = MISSING
+) -> list[Any]:
+    return born([evaluate(node.elt, at) for at in _runs(node, frame, first)], frame)
 
 
 def _set_comprehension(node: ast.SetComp, frame: Frame) -> set[Any]:
     return born({evaluate(node.elt, inner) for inner in _runs(node, frame)}, frame)
 
 
-def _generator(node: ast.GeneratorExp, frame: Frame) -> Iterator[Any]:
-    return born((evaluate(node.elt, inner) for inner in _runs(node, frame)), frame)
+def _generator(
+    node: ast.GeneratorExp, frame: Frame, first: Any = MISSING
+) -> Iterator[Any]:
+    return born((evaluate(node.elt, at) for at in _runs(node, frame, first)), frame)
 
 
 def _dict_comprehension(node: ast.DictComp, frame: Frame) -> dict[Any, Any]:
@@ -337,10 +341,10 @@ def _of_comprehension(
     function: Any, node: ast.ListComp | ast.GeneratorExp, frame: Frame
 ) -> Any:
     """A function of arrays of what a comprehension gives."""
-    machine, generator = frame.machine, node.generators[0]
+    generator = node.generators[0]
     iterable = evaluate(generator.iter, frame)
-    steps = steps_of(machine.memory, iterable)
-    if steps is not None and not generator.is_async:
+    steps = steps_of(frame.machine.memory, iterable)
+    if steps is not None:
         inner = frame.inner()
 
         def item(position: Any) -> Any:
@@ -350,10 +354,13 @@ def _of_comprehension(
         result = result_of(function, frame, item, steps.length)
         if result is not MISSING:
             return result
-    found = (evaluate(node.elt, inner) for inner in _runs(node, frame, iterable))
+    given = (
+        _list_comprehension(node, frame, iterable)
+        if isinstance(node, ast.ListComp)
+        else _generator(node, frame, iterable)
+    )
     frame.at(node.lineno)
-    items = found if isinstance(node, ast.GeneratorExp) else list(found)
-    return machine.call(function, born(items, frame))
+    return frame.machine.call(function, given)
 
 
 # --- calls and functions -----------------------------------------------------------
@@ -363,8 +370,7 @@ def _call(node: ast.Call, frame: Frame) -> Any:
     function = evaluate(node.func, frame)
     comprehension = taken_whole(function, node)
     if comprehension is not None:
-        result = _of_comprehension(function, comprehension, frame)
-        return fresh(result, node, frame)
+        return fresh(_of_comprehension(function, comprehension, frame), node, frame)
     args = list(_elements(node.args, frame))
     kwargs: dict[str, Any] = {}
     machine = frame.machine

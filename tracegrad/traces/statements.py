@@ -51,6 +51,7 @@ from tracegrad.traces.tracer import Tracer
 from tracegrad.traces.unrolling import (
     check_growth,
     has_begun,
+    key_of,
     may_stay,
     recorded,
     stays,
@@ -149,12 +150,11 @@ def bound_by(frame: Frame, nodes: Sequence[ast.AST]) -> list[str]:
 def _for(statement: ast.For, frame: Frame) -> Signal:
     iterable = evaluate(statement.iter, frame)
     frame.at(statement.lineno)
-    key = ("staged", frame.code, id(statement))
-    constants = stays(iterable, statement, frame, key)
+    constants = stays(iterable, statement, frame)
     steps = steps_of(frame.machine.memory, iterable, constants=constants)
     if steps is None:
-        may = may_stay(iterable)
-        return _unrolled_for(statement, iterable, frame, key if may else None)
+        key = key_of(statement, frame) if may_stay(iterable) else None
+        return _unrolled_for(statement, iterable, frame, key)
     refused = _attempted(frame, partial(_staged_for, statement, steps, frame))
     if isinstance(refused, Signal):
         return refused
@@ -215,7 +215,11 @@ def _otherwise(block: Sequence[ast.stmt], frame: Frame) -> Signal:
 
 
 def _attempted(frame: Frame, stage: Callable[[], Signal]) -> Signal | TracingError:
-    """How a staged loop ended; or why it can't be staged, and then nothing is done."""
+    """How a staged loop ended; or why it can't be staged, and then nothing is done.
+
+    Raises:
+        TracingError: why not, if that shows when the loop is part of the program.
+    """
     handling = frame.handling
     before, equations = frame.snapshot(), recorded(frame)
     try:
@@ -268,7 +272,7 @@ def _unrolled_for(
 
 def _while(statement: ast.While, frame: Frame) -> Signal:
     memory = frame.machine.memory
-    key = ("staged", frame.code, id(statement))
+    key = key_of(statement, frame)
     if any(assigned([statement.test])):
         statement = _tested_inside(statement)
     assumptions = frame.machine.builder.assumptions

@@ -34,15 +34,19 @@ def may_stay(iterable: Any) -> bool:
     return isinstance(iterable, (range, np.ndarray))
 
 
-def stays(iterable: Any, statement: ast.For, frame: Frame, key: Key) -> bool:
-    """Whether a loop over something known is to be staged.
+def key_of(statement: ast.For | ast.While, frame: Frame) -> Key:
+    """What demands that a loop is staged, in the next trace: see ``Restart``."""
+    return ("staged", frame.code, id(statement))
 
-    key: what demands it.
-    """
-    if not may_stay(iterable) or not touches_traced(frame, read(statement.body)):
+
+def stays(iterable: Any, statement: ast.For, frame: Frame) -> bool:
+    """Whether a loop over something known is to be staged."""
+    if not may_stay(iterable):
         return False
-    inside = inner_steps(statement.body)
-    return frame.machine.memory.is_demanded(key) or _is_long(len(iterable), inside)
+    wanted = frame.machine.memory.is_demanded(key_of(statement, frame)) or _is_long(
+        len(iterable), inner_steps(statement.body)
+    )
+    return wanted and touches_traced(frame, read(statement.body))
 
 
 def _is_long(steps: int, inside: int | None) -> bool:
